@@ -1,0 +1,41 @@
+/*
+ * Configuration as a table: one row a key, with its type, place in a struct, default, range and meaning. The same table
+ * parses .properties files and --set key=value, checks, prints (GET_*_CONFIG, --help) and updates at run time.
+ * The table is static; strings set into a struct are owned by it (conf_free). The caller locks; one thread at a time.
+ */
+#ifndef CROCKET_BASE_CONF_H
+#define CROCKET_BASE_CONF_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum conf_type { CONF_BOOL, CONF_I32, CONF_I64, CONF_STR, CONF_ENUM };
+
+struct conf_key {
+    const char *name; /* RocketMQ's own key */
+    enum conf_type type;
+    size_t offset;           /* in the struct: bool, int32_t, int64_t, char *, int (index into names) */
+    const char *def;         /* default as text; NULL string = unset */
+    int64_t min, max;        /* of numbers; both 0 = any */
+    const char *const *names; /* CONF_ENUM: NULL-terminated */
+    bool live;               /* may change while running */
+    const char *doc;         /* what it does, one line */
+};
+
+struct conf_table {
+    const char *what; /* "broker", for messages */
+    const struct conf_key *keys;
+    size_t count;
+};
+
+int conf_defaults(const struct conf_table *t, void *s, struct err *err);
+void conf_free(const struct conf_table *t, void *s);
+const struct conf_key *conf_find(const struct conf_table *t, struct str name);
+/* Sets one key; -1 and err (key, value, what is allowed) when the value is no good. A key not in the table: ENOENT. */
+int conf_set(const struct conf_table *t, void *s, struct str name, struct str value, struct err *err);
+/* Value of a key as Java prints it. */
+void conf_print_value(const struct conf_key *k, const void *s, struct buf *out);
+/* All keys as "key=value\n", the order of the table. Unset strings are left out. */
+void conf_print(const struct conf_table *t, const void *s, struct buf *out);
+
+#endif

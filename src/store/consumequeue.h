@@ -1,0 +1,57 @@
+/*
+ * Consume queues: for every topic and queue id the list of 20-byte entries {physical offset i64, size i32, tags code i64}
+ * that Java keeps under consumequeue/TOPIC/ID/. New entries live in a small tail in memory; the background thread writes
+ * them to the files (cq_set_persist), so that an idle queue costs neither mapping nor descriptor and an append is a few
+ * stores. What is not written yet is rebuilt from the commit log after a crash.
+ *
+ * Ownership: the set owns the queues; they live until cq_set_free. Deleted queues are marked and emptied.
+ * Threads: cq_append / cq_publish only by the holder of the append lock or the flusher (the store serialises them);
+ * readers from any thread; cq_set_persist, _truncate_front, load and recovery from one background thread at a time.
+ */
+#ifndef CROCKET_STORE_CONSUMEQUEUE_H
+#define CROCKET_STORE_CONSUMEQUEUE_H
+
+#include "base/err.h"
+#include "os/fs.h"
+#include "store/store.h"
+
+enum { CQ_ENTRY_SIZE = 20 };
+
+struct cq_set;
+
+/* dir: the consumequeue folder; file_size: bytes of one queue file (mappedFileSizeConsumeQueue * 20). */
+struct cq_set *cq_set_new(const struct fs *fs, const char *dir, int64_t file_size);
+void cq_set_free(struct cq_set *set);
+
+/* Finds the queues on disk (names only), then recovers each: last valid entry, first file, min and max. */
+int cq_set_load(struct cq_set *set, struct err *err);
+/* Highest physical end (offset + size) over all queues: the log is dispatched from there after a clean stop. */
+int64_t cq_set_dispatched(const struct cq_set *set);
+/* Removes all entries at or behind the physical offset (dirty tail after recovery); updates max. */
+int cq_set_truncate(struct cq_set *set, int64_t physical_end, struct err *err);
+/* Raises the minimum of each queue to its first entry >= log_min and deletes files that hold none; returns files deleted. */
+int64_t cq_set_truncate_front(struct cq_set *set, int64_t log_min);
+
+struct cq *cq_get(struct cq_set *set, struct str topic, int32_t queue_id, bool create);
+void cq_set_each(struct cq_set *set, void (*fn)(void *arg, struct cq *q), void *arg);
+void cq_set_delete_topic(struct cq_set *set, struct str topic);
+
+/* The offset the next appended message gets. Under the append lock. */
+int64_t cq_next(const struct cq *q);
+/* Adds the entry of cq_next, invisible so far. Returns false when out of memory (nothing changed).
+ * Entries whose physical end is not above the queue's last one are ignored (repeated dispatch), as in Java. During recovery a
+ * queue offset above cq_next of an empty queue starts the queue there (older messages are gone). */
+bool cq_append(struct cq *q, int64_t queue_offset, int64_t physical_offset, int32_t size, int64_t tags_code);
+/* Entries below max become visible. Returns the waiting loops' bits (taken) or 0; see store_queue_wait. */
+uint64_t cq_publish(struct cq *q, int64_t max);
+
+/* Copies up to n entries from offset on; returns how many. With may_block false: -1 when they are not in memory. */
+int cq_read(struct cq *q, int64_t offset, struct store_entry *out, int n, bool may_block);
+void cq_wait(struct cq *q, unsigned loop);
+
+/* Writes the tails of dirty queues to their files; with sync also fdatasyncs what was written since the last sync.
+ * *written_to: every entry with a physical end <= this value is in a file (and durable if sync).
+ * log_end: the physical end of the log up to which all entries have been appended when the call begins. */
+int cq_set_persist(struct cq_set *set, bool sync, int64_t log_end, int64_t *written_to, struct err *err);
+
+#endif
