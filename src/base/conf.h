@@ -28,10 +28,12 @@ struct conf_table {
     size_t count;
 };
 
+/* The struct must be zeroed before its first use with a table. */
 int conf_defaults(const struct conf_table *t, void *s, struct err *err);
 void conf_free(const struct conf_table *t, void *s);
 const struct conf_key *conf_find(const struct conf_table *t, struct str name);
-/* Sets one key; -1 and err (key, value, what is allowed) when the value is no good. A key not in the table: ENOENT. */
+/* Sets one key; -1 and err (key, value, what is allowed) when the value is no good. A key not in the table: err->code
+ * is ENOENT, and the text names the most similar key. */
 int conf_set(const struct conf_table *t, void *s, struct str name, struct str value, struct err *err);
 /* Value of a key as Java prints it. */
 void conf_print_value(const struct conf_key *k, const void *s, struct buf *out);

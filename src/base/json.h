@@ -1,6 +1,7 @@
 /*
- * JSON in the fastjson dialect that RocketMQ peers speak: unquoted integer keys, whole objects as map keys, single
- * quotes, comments, trailing commas are read; "$ref" objects ({"$ref":"$.a.b"}, "..", "@") are resolved.
+ * JSON in the fastjson dialect that RocketMQ peers speak: unquoted integer keys and names, whole objects as map keys,
+ * single quotes, comments, trailing commas are read. {"$ref":"$.a.b[0]"} becomes what stands at that path, earlier in
+ * the text; a reference to an enclosing value ("@", "..", "$") or to nothing becomes null, so the tree has no cycles.
  * The tree lives in the caller's arena and strings without escapes are views of the parsed text: both must outlive the tree.
  * The writer appends to the caller's buf. One thread at a time.
  */
@@ -27,14 +28,17 @@ struct json {
     };
 };
 
-/* At most 64 levels deep and 4 M nodes. NULL with err set (position and reason) when the text is not acceptable. */
+/* At most 64 levels deep and 4 M nodes, references expanded; keys count as nodes. NULL with err set (position and reason) when the text is not acceptable. */
 struct json *json_parse(struct arena *arena, struct str text, struct err *err);
 
 #define JSON_EACH(child, parent)                                                                                       \
     for (const struct json *child = ((parent) && (parent)->kind >= JSON_ARRAY) ? (parent)->first : NULL; child;        \
          child = child->next)
 
-/* Members by name; obj may be NULL or no object: then absent. A number key is found by its decimal text. */
+/*
+ * Members by name; obj may be NULL or no object: then absent. A number key is found by its decimal text. Of a name that
+ * stands twice the last one counts.
+ */
 const struct json *json_get(const struct json *obj, const char *name);
 struct str json_str(const struct json *obj, const char *name); /* null view when absent or JSON null; numbers as text */
 int64_t json_i64(const struct json *obj, const char *name, int64_t absent); /* also from a string holding a number */
@@ -43,6 +47,8 @@ double json_double(const struct json *obj, const char *name, double absent);
 /* The value of one node, converted the same way. */
 struct str json_text(const struct json *node);
 int64_t json_int(const struct json *node, int64_t absent);
+/* The key of a map member as an object: one that stands in place, or a string holding its JSON text. NULL: neither. */
+const struct json *json_key_object(struct arena *arena, const struct json *member);
 
 /* Writer. Commas and colons are put by the writer; the caller keeps the order of begin and end right. */
 struct jw {
@@ -50,7 +56,8 @@ struct jw {
     bool pretty; /* one member a line, indented by tabs, as fastjson's pretty format of the config files */
     bool escape_non_ascii; /* \uXXXX for everything outside ASCII (strict route bodies) */
     int depth;
-    bool first; /* no comma before the next element */
+    bool first;     /* no comma before the next element */
+    bool after_key; /* the next element is a member's value */
 };
 
 void jw_init(struct jw *w, struct buf *out);
@@ -65,7 +72,7 @@ void jw_key_object_begin(struct jw *w);
 void jw_key_object_end(struct jw *w);
 void jw_str(struct jw *w, struct str value); /* null view: null */
 void jw_i64(struct jw *w, int64_t value);
-void jw_double(struct jw *w, double value); /* always with a fraction: 0.0 */
+void jw_double(struct jw *w, double value); /* always with a fraction: 0.0; null when not finite */
 void jw_bool(struct jw *w, bool value);
 void jw_null(struct jw *w);
 void jw_raw(struct jw *w, struct str json); /* already JSON */

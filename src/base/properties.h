@@ -1,6 +1,7 @@
 /*
  * Java .properties text: comments # and !, separators = : or space, continuation lines, \t \n \r \f \uXXXX escapes.
- * Keys and values are views into the given arena. One thread at a time.
+ * Bytes outside ASCII are taken as they are (UTF-8). Keys and values are views into the given arena; the text may go
+ * after parsing. One thread at a time.
  */
 #ifndef CROCKET_BASE_PROPERTIES_H
 #define CROCKET_BASE_PROPERTIES_H
