@@ -14,8 +14,8 @@ struct arena {
     size_t used;
 };
 
-void *arena_alloc(struct arena *a, size_t size);  /* 16-byte aligned, not zeroed; NULL when out of memory */
-void *arena_calloc(struct arena *a, size_t size); /* zeroed */
+void *arena_alloc(struct arena *a, size_t size);     /* 16-byte aligned, not zeroed; NULL when out of memory */
+void *arena_calloc(struct arena *a, size_t size);    /* zeroed */
 struct str arena_str(struct arena *a, struct str s); /* a copy, NUL-terminated behind its end; null stays null */
 char *arena_strz(struct arena *a, struct str s);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,4 +1,5 @@
-/* Java's String.hashCode: over UTF-16 code units of the UTF-8 text, 32-bit wrap. Tags and index keys use it. Any thread. */
+/* Java's String.hashCode: over UTF-16 code units of the UTF-8 text, 32-bit wrap. Tags and index keys use it. Any
+ * thread. */
 #ifndef CROCKET_BASE_JAVAHASH_H
 #define CROCKET_BASE_JAVAHASH_H
 

@@ -45,7 +45,8 @@ void log_write(enum log_level level, const char *module, const char *fmt, ...)
     gettimeofday(&tv, NULL);
     localtime_r(&tv.tv_sec, &tm);
     size_t n = strftime(line, sizeof line, "%Y-%m-%d %H:%M:%S", &tm);
-    n += (size_t)snprintf(line + n, sizeof line - n, ".%03d %-5s %-10s ", (int)(tv.tv_usec / 1000), names[level], module);
+    n += (size_t)snprintf(line + n, sizeof line - n, ".%03d %-5s %-10s ", (int)(tv.tv_usec / 1000), names[level],
+                          module);
     va_list ap;
     va_start(ap, fmt);
     int m = vsnprintf(line + n, sizeof line - n - 1, fmt, ap);

@@ -29,7 +29,8 @@ void map_free(struct map *m, void (*free_value)(void *)); /* free_value may be N
 /* Visits each entry: for (struct map_slot *s = NULL; (s = map_next(m, s));) . No changes while iterating. */
 struct map_slot *map_next(const struct map *m, struct map_slot *after);
 
-/* The entries sorted by key in byte order: a malloc'd array of count slots (shallow copies), NULL when empty or out of memory. */
+/* The entries sorted by key in byte order: a malloc'd array of count slots (shallow copies), NULL when empty or out of
+ * memory. */
 struct map_slot *map_sorted(const struct map *m);
 
 #endif

@@ -16,7 +16,7 @@ struct str {
 };
 
 #define STR_LIT(s) ((struct str){(s), sizeof(s) - 1})
-#define STR_NULL ((struct str){NULL, 0})
+#define STR_NULL   ((struct str){NULL, 0})
 /* For printf: "%.*s", STR_ARG(s) */
 #define STR_ARG(s) (int)(s).len, (s).ptr ? (s).ptr : ""
 
@@ -56,9 +56,9 @@ static inline struct str str_skip(struct str s, size_t n)
     return n >= s.len ? (struct str){s.ptr + s.len, 0} : (struct str){s.ptr + n, s.len - n};
 }
 
-bool str_ieq(struct str a, struct str b);         /* ASCII case-insensitive */
-struct str str_trim(struct str s);                /* without leading and trailing ASCII white space */
-bool str_to_i64(struct str s, int64_t *out);      /* whole text is a decimal int64, else false */
+bool str_ieq(struct str a, struct str b);    /* ASCII case-insensitive */
+struct str str_trim(struct str s);           /* without leading and trailing ASCII white space */
+bool str_to_i64(struct str s, int64_t *out); /* whole text is a decimal int64, else false */
 bool str_to_i32(struct str s, int32_t *out);
 bool str_blank(struct str s);                     /* null, empty or only white space */
 int str_cmp(struct str a, struct str b);          /* byte order, shorter first */

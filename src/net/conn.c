@@ -1,0 +1,723 @@
+#include "net/conn.h"
+
+#include "base/log.h"
+#include "net/loop_internal.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+enum {
+    KEEP_BUFFER = 64 * 1024,       /* a drained buffer larger than this is given back */
+    OUTPUT_HIGH = 4 * 1024 * 1024, /* unsent bytes that stop reading more requests from this peer */
+    OUTPUT_LOW = 1024 * 1024,
+    LARGE_FRAME = 256 * 1024, /* frames from this size on are under the input budget */
+    BUDGET_RETRY_MS = 10,
+    READS_PER_ROUND = 4,
+};
+
+/* A piece of output: bytes of `out`, or a part of a file. */
+struct piece {
+    int fd; /* -1: bytes */
+    int64_t offset;
+    size_t len;
+    void (*release)(void *arg);
+    void *arg;
+};
+
+struct net_conn {
+    struct net_source source;
+    struct net_loop *loop;
+    int fd;
+    uint32_t slot;
+    uint32_t generation;
+    const struct net_protocol *protocol;
+    void *user;
+    void *state;
+    struct list flush_node;
+    struct list closing_node;
+    struct buf in;
+    size_t want; /* bytes of the incomplete frame in `in`, 0 unknown */
+    int64_t charged;
+    struct buf out;
+    size_t out_pos;   /* sent bytes of out */
+    size_t out_filed; /* bytes of out that pieces cover */
+    struct piece *pieces;
+    size_t piece_first, piece_count, piece_cap;
+    size_t file_unsent;
+    struct net_address peer, local;
+    struct net_timer idle;
+    struct net_timer budget_wait;
+    int64_t last_active_ms;
+    const char *close_why;
+    int paused;
+    bool connecting;
+    bool opened;
+    bool stopped_by_output;
+    bool writable_wanted;
+    uint32_t events;
+};
+
+static _Atomic int64_t input_budget = INT64_C(512) * 1024 * 1024;
+static _Atomic int64_t input_charged;
+
+void net_set_input_budget(int64_t bytes)
+{
+    atomic_store(&input_budget, bytes);
+}
+
+/* ---- slots: references that outlive the connection ---- */
+
+static bool slot_take(struct net_loop *l, struct net_conn *c)
+{
+    if (l->free_slot == UINT32_MAX) {
+        uint32_t cap = l->slots_cap ? l->slots_cap * 2 : 64;
+        struct net_slot *slots = realloc(l->slots, cap * sizeof *slots);
+        if (slots == NULL)
+            return false;
+        l->slots = slots;
+        for (uint32_t i = cap; i-- > l->slots_cap;) {
+            slots[i] = (struct net_slot){NULL, 1, l->free_slot};
+            l->free_slot = i;
+        }
+        l->slots_cap = cap;
+    }
+    uint32_t i = l->free_slot;
+    l->free_slot = l->slots[i].next_free;
+    l->slots[i].conn = c;
+    c->slot = i;
+    c->generation = l->slots[i].generation;
+    return true;
+}
+
+static void slot_give(struct net_loop *l, uint32_t i)
+{
+    l->slots[i].conn = NULL;
+    if (++l->slots[i].generation == 0)
+        l->slots[i].generation = 1;
+    l->slots[i].next_free = l->free_slot;
+    l->free_slot = i;
+}
+
+struct net_ref net_conn_ref(const struct net_conn *c)
+{
+    return (struct net_ref){c->loop, c->slot, c->generation};
+}
+
+struct net_conn *net_ref_get(struct net_ref r)
+{
+    if (r.generation == 0 || r.slot >= r.loop->slots_cap || r.loop->slots[r.slot].generation != r.generation)
+        return NULL;
+    struct net_conn *c = r.loop->slots[r.slot].conn;
+    return c && !c->close_why ? c : NULL;
+}
+
+void net_loop_each_conn(struct net_loop *l, void (*fn)(void *arg, struct net_conn *c), void *arg)
+{
+    for (uint32_t i = 0; i < l->slots_cap; i++)
+        if (l->slots[i].conn && !l->slots[i].conn->close_why)
+            fn(arg, l->slots[i].conn);
+}
+
+/* ---- accessors ---- */
+
+struct net_loop *net_conn_loop(const struct net_conn *c)
+{
+    return c->loop;
+}
+
+void *net_conn_user(const struct net_conn *c)
+{
+    return c->user;
+}
+
+void net_conn_set_user(struct net_conn *c, void *user)
+{
+    c->user = user;
+}
+
+void **net_conn_state(struct net_conn *c)
+{
+    return &c->state;
+}
+
+const struct net_address *net_conn_peer(const struct net_conn *c)
+{
+    return &c->peer;
+}
+
+const struct net_address *net_conn_local(const struct net_conn *c)
+{
+    return &c->local;
+}
+
+/* ---- events ---- */
+
+static void update_events(struct net_conn *c)
+{
+    uint32_t events = 0;
+    if (!c->paused && !c->stopped_by_output && !c->connecting)
+        events |= EPOLLIN;
+    if (c->writable_wanted || c->connecting)
+        events |= EPOLLOUT;
+    if (events == c->events)
+        return;
+    c->events = events;
+    if (net_loop_watch(c->loop, c->fd, events, &c->source, true) < 0)
+        net_conn_close(c, "cannot watch the socket");
+}
+
+void net_conn_pause(struct net_conn *c)
+{
+    c->paused++;
+    update_events(c);
+}
+
+void net_conn_resume(struct net_conn *c)
+{
+    c->paused--;
+    update_events(c);
+}
+
+void net_conn_close(struct net_conn *c, const char *why)
+{
+    if (c->close_why)
+        return;
+    c->close_why = why;
+    list_add_tail(&c->loop->closing, &c->closing_node);
+    net_loop_again(c->loop);
+}
+
+/* ---- output ---- */
+
+struct buf *net_conn_out(struct net_conn *c)
+{
+    return &c->out;
+}
+
+void net_conn_written(struct net_conn *c)
+{
+    if (list_empty(&c->flush_node))
+        list_add_tail(&c->loop->flush, &c->flush_node);
+}
+
+size_t net_conn_unsent(const struct net_conn *c)
+{
+    return c->out.len - c->out_pos + c->file_unsent;
+}
+
+static bool piece_add(struct net_conn *c, struct piece p)
+{
+    if (c->piece_first + c->piece_count == c->piece_cap) {
+        if (c->piece_first > 0) {
+            memmove(c->pieces, c->pieces + c->piece_first, c->piece_count * sizeof *c->pieces);
+            c->piece_first = 0;
+        } else {
+            size_t cap = c->piece_cap ? c->piece_cap * 2 : 8;
+            struct piece *pieces = realloc(c->pieces, cap * sizeof *pieces);
+            if (pieces == NULL)
+                return false;
+            c->pieces = pieces;
+            c->piece_cap = cap;
+        }
+    }
+    c->pieces[c->piece_first + c->piece_count++] = p;
+    return true;
+}
+
+void net_conn_send_file(struct net_conn *c, int fd, int64_t offset, size_t len, void (*release)(void *arg), void *arg)
+{
+    struct piece bytes = {.fd = -1, .len = c->out.len - c->out_filed};
+    struct piece file = {.fd = fd, .offset = offset, .len = len, .release = release, .arg = arg};
+    if ((bytes.len && !piece_add(c, bytes)) || !piece_add(c, file)) {
+        release(arg);
+        net_conn_close(c, "out of memory");
+        return;
+    }
+    c->out_filed = c->out.len;
+    c->file_unsent += len;
+    net_conn_written(c);
+}
+
+static void piece_done(struct net_conn *c)
+{
+    struct piece *p = &c->pieces[c->piece_first];
+    if (p->release)
+        p->release(p->arg);
+    c->piece_first++;
+    if (--c->piece_count == 0)
+        c->piece_first = 0;
+}
+
+/* Sends up to len bytes of out. Returns bytes sent, 0 when the socket is full, -1 on error. */
+static ssize_t send_bytes(struct net_conn *c, size_t len, bool more)
+{
+    ssize_t n = send(c->fd, c->out.data + c->out_pos, len, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    c->out_pos += (size_t)n;
+    return n;
+}
+
+static ssize_t send_piece(struct net_conn *c, struct piece *p)
+{
+    ssize_t n;
+    if (p->fd < 0) {
+        n = send_bytes(c, p->len, true);
+    } else {
+        off_t at = p->offset;
+        n = sendfile(c->fd, p->fd, &at, p->len);
+        if (n < 0)
+            return errno == EAGAIN || errno == EINTR ? 0 : -1;
+        if (n == 0)
+            return -1; /* the file ends before the range: it was truncated under us */
+        c->file_unsent -= (size_t)n;
+        p->offset += n;
+    }
+    if (n > 0)
+        p->len -= (size_t)n;
+    return n;
+}
+
+static void flush_conn(struct net_conn *c)
+{
+    if (c->close_why || c->connecting)
+        return;
+    if (!buf_ok(&c->out)) {
+        net_conn_close(c, "out of memory for output");
+        return;
+    }
+    bool full = false;
+    while (c->piece_count && !full) {
+        struct piece *p = &c->pieces[c->piece_first];
+        ssize_t n = send_piece(c, p);
+        if (n < 0) {
+            net_conn_close(c, "write failed");
+            return;
+        }
+        if (p->len == 0)
+            piece_done(c);
+        else if (n == 0)
+            full = true;
+    }
+    while (!full && c->out_pos < c->out.len) {
+        ssize_t n = send_bytes(c, c->out.len - c->out_pos, false);
+        if (n < 0) {
+            net_conn_close(c, "write failed");
+            return;
+        }
+        full = n == 0;
+    }
+    if (c->out_pos == c->out.len) {
+        c->out.len = c->out_pos = c->out_filed = 0;
+        if (c->out.cap > KEEP_BUFFER)
+            buf_free(&c->out);
+    } else if (c->out_pos > OUTPUT_LOW) {
+        memmove(c->out.data, c->out.data + c->out_pos, c->out.len - c->out_pos);
+        c->out.len -= c->out_pos;
+        c->out_filed -= c->out_filed > c->out_pos ? c->out_pos : c->out_filed;
+        c->out_pos = 0;
+    }
+    size_t unsent = net_conn_unsent(c);
+    c->writable_wanted = unsent > 0;
+    if (unsent > OUTPUT_HIGH)
+        c->stopped_by_output = true;
+    else if (unsent < OUTPUT_LOW)
+        c->stopped_by_output = false;
+    update_events(c);
+}
+
+void net_conn_flush_pending(struct net_loop *l)
+{
+    for (struct list *n; (n = list_pop(&l->flush));)
+        flush_conn(LIST_ENTRY(n, struct net_conn, flush_node));
+}
+
+/* ---- input ---- */
+
+static void uncharge(struct net_conn *c)
+{
+    if (c->charged)
+        atomic_fetch_sub(&input_charged, c->charged);
+    c->charged = 0;
+}
+
+static void budget_retry(struct net_loop *l, struct net_timer *t)
+{
+    net_conn_resume(LIST_ENTRY(t, struct net_conn, budget_wait));
+}
+
+/* Room in `in` for the frame under way. False: over the budget, or out of memory; reading is paused for a moment. */
+static bool room_for_frame(struct net_conn *c)
+{
+    size_t target = c->want > c->in.len ? c->want : c->in.len + 4096;
+    if (target >= LARGE_FRAME && c->charged == 0) {
+        int64_t charge = (int64_t)target;
+        int64_t now = atomic_fetch_add(&input_charged, charge) + charge;
+        if (now > atomic_load(&input_budget) && now != charge) {
+            atomic_fetch_sub(&input_charged, charge);
+            net_conn_pause(c);
+            net_timer_set(c->loop, &c->budget_wait, BUDGET_RETRY_MS);
+            return false;
+        }
+        c->charged = charge;
+    }
+    if (!buf_reserve(&c->in, target - c->in.len)) {
+        net_conn_close(c, "out of memory for a frame");
+        return false;
+    }
+    return true;
+}
+
+/* Gives the protocol what is at data; returns bytes used or -1. */
+static ptrdiff_t hand_over(struct net_conn *c, uint8_t *data, size_t len)
+{
+    c->want = 0;
+    ptrdiff_t used = c->protocol->data(c, data, len, &c->want);
+    if (used < 0)
+        net_conn_close(c, "bad data from the peer");
+    return used;
+}
+
+/* Reads once. True: there may be more. */
+static bool read_once(struct net_conn *c)
+{
+    struct net_loop *l = c->loop;
+    if (c->in.len == 0) {
+        ssize_t n = recv(c->fd, l->read_buffer, NET_READ_BUFFER, 0);
+        if (n <= 0) {
+            if (n == 0)
+                net_conn_close(c, "closed by the peer");
+            else if (errno != EAGAIN && errno != EINTR)
+                net_conn_close(c, "read failed");
+            return false;
+        }
+        ptrdiff_t used = hand_over(c, l->read_buffer, (size_t)n);
+        if (used < 0)
+            return false;
+        size_t rest = (size_t)n - (size_t)used;
+        if (rest && !c->close_why) {
+            buf_reserve(&c->in, c->want > rest && c->want < LARGE_FRAME ? c->want : rest);
+            buf_add(&c->in, l->read_buffer + used, rest);
+            if (!buf_ok(&c->in))
+                net_conn_close(c, "out of memory for a frame");
+        }
+        return n == NET_READ_BUFFER;
+    }
+    if (!room_for_frame(c))
+        return false;
+    size_t room = c->in.cap - c->in.len;
+    ssize_t n = recv(c->fd, c->in.data + c->in.len, room, 0);
+    if (n <= 0) {
+        if (n == 0)
+            net_conn_close(c, "closed by the peer");
+        else if (errno != EAGAIN && errno != EINTR)
+            net_conn_close(c, "read failed");
+        return false;
+    }
+    c->in.len += (size_t)n;
+    if (c->in.len < c->want)
+        return (size_t)n == room;
+    ptrdiff_t used = hand_over(c, c->in.data, c->in.len);
+    if (used < 0)
+        return false;
+    if (used > 0) {
+        uncharge(c);
+        memmove(c->in.data, c->in.data + used, c->in.len - (size_t)used);
+        c->in.len -= (size_t)used;
+    }
+    if (c->in.len == 0 && c->in.cap > KEEP_BUFFER)
+        buf_free(&c->in);
+    return true;
+}
+
+static void idle_check(struct net_loop *l, struct net_timer *t)
+{
+    struct net_conn *c = LIST_ENTRY(t, struct net_conn, idle);
+    int64_t left = c->last_active_ms + c->protocol->idle_timeout_ms - l->now_ms;
+    if (left <= 0)
+        net_conn_close(c, "idle for too long");
+    else
+        net_timer_set(l, t, left);
+}
+
+static void opened(struct net_conn *c)
+{
+    c->opened = true;
+    socklen_t len = sizeof c->local.sa;
+    getsockname(c->fd, (struct sockaddr *)&c->local.sa, &len);
+    c->local.len = len;
+    if (c->protocol->idle_timeout_ms)
+        net_timer_set(c->loop, &c->idle, c->protocol->idle_timeout_ms);
+    if (c->protocol->opened)
+        c->protocol->opened(c);
+}
+
+static void finish_connect(struct net_conn *c)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    if (error != 0) {
+        net_conn_close(c, "cannot connect");
+        return;
+    }
+    c->connecting = false;
+    update_events(c);
+    opened(c);
+    net_conn_written(c);
+}
+
+static void conn_ready(struct net_loop *l, struct net_source *s, uint32_t events)
+{
+    struct net_conn *c = LIST_ENTRY(s, struct net_conn, source);
+    if (c->close_why)
+        return;
+    c->last_active_ms = l->now_ms;
+    if (c->connecting) {
+        finish_connect(c);
+        return;
+    }
+    if (events & EPOLLOUT)
+        net_conn_written(c);
+    if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+        for (int i = 0; i < READS_PER_ROUND && !c->close_why && !c->paused; i++)
+            if (!read_once(c))
+                break;
+        /* A dead peer whose connection is paused would wake us for ever. */
+        if ((events & (EPOLLHUP | EPOLLERR)) && (c->paused || c->stopped_by_output) && !c->close_why)
+            net_conn_close(c, "closed by the peer");
+    }
+}
+
+/* ---- life ---- */
+
+static struct net_conn *conn_new(struct net_loop *l, int fd, const struct net_protocol *protocol, void *user)
+{
+    struct net_conn *c = calloc(1, sizeof *c);
+    if (c == NULL || !slot_take(l, c)) {
+        free(c);
+        return NULL;
+    }
+    c->source.ready = conn_ready;
+    c->loop = l;
+    c->fd = fd;
+    c->protocol = protocol;
+    c->user = user;
+    c->last_active_ms = l->now_ms;
+    c->idle.fn = idle_check;
+    c->budget_wait.fn = budget_retry;
+    list_init(&c->flush_node);
+    list_init(&c->closing_node);
+    atomic_fetch_add_explicit(&l->conn_count, 1, memory_order_relaxed);
+    int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    return c;
+}
+
+static void conn_free(struct net_conn *c)
+{
+    struct net_loop *l = c->loop;
+    c->protocol->closed(c, c->close_why);
+    net_timer_cancel(l, &c->idle);
+    net_timer_cancel(l, &c->budget_wait);
+    uncharge(c);
+    while (c->piece_count)
+        piece_done(c);
+    list_del(&c->flush_node);
+    slot_give(l, c->slot);
+    close(c->fd);
+    buf_free(&c->in);
+    buf_free(&c->out);
+    free(c->pieces);
+    free(c);
+    atomic_fetch_sub_explicit(&l->conn_count, 1, memory_order_relaxed);
+}
+
+void net_conn_destroy_closing(struct net_loop *l)
+{
+    for (struct list *n; (n = list_pop(&l->closing));)
+        conn_free(LIST_ENTRY(n, struct net_conn, closing_node));
+}
+
+void net_conn_close_all(struct net_loop *l)
+{
+    for (uint32_t i = 0; i < l->slots_cap; i++)
+        if (l->slots[i].conn)
+            net_conn_close(l->slots[i].conn, "stopping");
+    net_conn_destroy_closing(l);
+}
+
+struct net_conn *net_connect(struct net_loop *l, const struct net_address *to, const struct net_protocol *protocol,
+                             void *user, struct err *err)
+{
+    char name[64];
+    net_address_format(to, name);
+    int fd = socket(to->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        err_sys(err, errno, "cannot open a socket to %s", name);
+        return NULL;
+    }
+    if (connect(fd, (const struct sockaddr *)&to->sa, to->len) < 0 && errno != EINPROGRESS) {
+        err_sys(err, errno, "cannot connect to %s", name);
+        close(fd);
+        return NULL;
+    }
+    struct net_conn *c = conn_new(l, fd, protocol, user);
+    if (c == NULL) {
+        err_set(err, ENOMEM, "out of memory for a connection to %s", name);
+        close(fd);
+        return NULL;
+    }
+    c->connecting = true;
+    c->peer = *to;
+    c->events = EPOLLOUT;
+    if (net_loop_watch(l, fd, c->events, &c->source, false) < 0)
+        net_conn_close(c, "cannot watch the socket");
+    return c;
+}
+
+/* ---- listening ---- */
+
+struct net_listener {
+    struct net_source source;
+    struct net_pool *pool;
+    int fd;
+    const struct net_protocol *protocol;
+    void *user;
+};
+
+struct adopt {
+    struct net_task task;
+    int fd;
+    struct net_address peer;
+    const struct net_protocol *protocol;
+    void *user;
+};
+
+static void adopt_conn(struct net_loop *l, int fd, const struct net_address *peer, const struct net_protocol *protocol,
+                       void *user)
+{
+    struct net_conn *c = conn_new(l, fd, protocol, user);
+    if (c == NULL) {
+        close(fd);
+        return;
+    }
+    c->peer = *peer;
+    c->events = EPOLLIN;
+    if (net_loop_watch(l, fd, c->events, &c->source, false) < 0) {
+        net_conn_close(c, "cannot watch the socket");
+        return;
+    }
+    opened(c);
+}
+
+static void adopt_task(struct net_loop *l, struct net_task *t)
+{
+    struct adopt *a = LIST_ENTRY(t, struct adopt, task);
+    adopt_conn(l, a->fd, &a->peer, a->protocol, a->user);
+    free(a);
+}
+
+static struct net_loop *least_loaded(struct net_pool *pool)
+{
+    struct net_loop *best = pool->loops[0];
+    for (unsigned i = 1; i < pool->count; i++)
+        if (atomic_load_explicit(&pool->loops[i]->conn_count, memory_order_relaxed) <
+            atomic_load_explicit(&best->conn_count, memory_order_relaxed))
+            best = pool->loops[i];
+    return best;
+}
+
+static void listener_ready(struct net_loop *l, struct net_source *s, uint32_t events)
+{
+    struct net_listener *listener = LIST_ENTRY(s, struct net_listener, source);
+    for (int i = 0; i < 64; i++) {
+        struct net_address peer = {.len = sizeof peer.sa};
+        int fd = accept4(listener->fd, (struct sockaddr *)&peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE)
+                LOG_LIMITED(LOG_ERROR, "net",
+                            "cannot accept connections: %s; raise the limit of open files (ulimit -n)",
+                            strerror(errno));
+            return;
+        }
+        struct net_loop *to = least_loaded(listener->pool);
+        if (to == l) {
+            adopt_conn(l, fd, &peer, listener->protocol, listener->user);
+            continue;
+        }
+        struct adopt *a = malloc(sizeof *a);
+        if (a == NULL) {
+            close(fd);
+            continue;
+        }
+        *a = (struct adopt){{NULL, adopt_task}, fd, peer, listener->protocol, listener->user};
+        net_loop_post(to, &a->task);
+    }
+}
+
+int net_listen(struct net_listener **out, struct net_pool *pool, struct str host, uint16_t port,
+               const struct net_protocol *protocol, void *user, struct err *err)
+{
+    char text[300];
+    struct net_address at;
+    bool v6 = host.len && memchr(host.ptr, ':', host.len) && host.ptr[0] != '[';
+    snprintf(text, sizeof text, v6 ? "[%.*s]:%u" : "%.*s:%u", STR_ARG(host), port);
+    if (net_address_parse(&at, str_from(text), err) < 0)
+        return -1;
+    int fd = socket(at.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int one = 1;
+    if (fd < 0)
+        return err_sys(err, errno, "cannot open a socket for %s", text);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(fd, (struct sockaddr *)&at.sa, at.len) < 0 || listen(fd, 1024) < 0) {
+        int code = errno;
+        close(fd);
+        if (code == EADDRINUSE)
+            return err_set(err, code, "port %u is in use on %.*s: stop the process that has it, or choose another port",
+                           port, STR_ARG(host));
+        return err_sys(err, code, "cannot listen on %s", text);
+    }
+    struct net_listener *l = calloc(1, sizeof *l);
+    if (l == NULL) {
+        close(fd);
+        return err_set(err, ENOMEM, "out of memory for the listener on %s", text);
+    }
+    *l = (struct net_listener){{listener_ready}, pool, fd, protocol, user};
+    if (net_loop_watch(pool->loops[0], fd, EPOLLIN, &l->source, false) < 0) {
+        err_sys(err, errno, "cannot watch the listener on %s", text);
+        net_listener_free(l);
+        return -1;
+    }
+    *out = l;
+    return 0;
+}
+
+uint16_t net_listener_port(const struct net_listener *l)
+{
+    struct net_address a = {.len = sizeof a.sa};
+    getsockname(l->fd, (struct sockaddr *)&a.sa, &a.len);
+    return net_address_port(&a);
+}
+
+void net_listener_stop(struct net_listener *l)
+{
+    if (l->fd >= 0) {
+        epoll_ctl(l->pool->loops[0]->epoll_fd, EPOLL_CTL_DEL, l->fd, NULL);
+        close(l->fd);
+    }
+    l->fd = -1;
+}
+
+void net_listener_free(struct net_listener *l)
+{
+    if (l == NULL)
+        return;
+    net_listener_stop(l);
+    free(l);
+}
