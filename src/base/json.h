@@ -1,7 +1,8 @@
 /*
  * JSON in the fastjson dialect that RocketMQ peers speak: unquoted integer keys and names, whole objects as map keys,
  * single quotes, comments, trailing commas are read. {"$ref":"$.a.b[0]"} becomes what stands at that path, earlier in
- * the text; a reference to an enclosing value ("@", "..", "$") or to nothing becomes null, so the tree has no cycles.
+ * the text; a reference to an enclosing value ("@", "..", "$") or to nothing becomes null (in a key it stays as it is), so
+ * the tree has no cycles.
  * The tree lives in the caller's arena and strings without escapes are views of the parsed text: both must outlive the tree.
  * The writer appends to the caller's buf. One thread at a time.
  */

@@ -10,7 +10,7 @@ struct parser {
     struct err *err;
     size_t nodes;
     unsigned depth;
-    struct json_ref *refs, **refs_tail;
+    struct json_ref *refs, *last_ref; /* in the order of the text */
 };
 
 static struct json *parse_value(struct parser *ps);
@@ -357,13 +357,11 @@ static struct json *parse_key(struct parser *ps)
 
 static struct json *parse_member(struct parser *ps)
 {
-    struct json_ref **refs = ps->refs_tail;
     struct json *key = parse_key(ps);
+    if (key && ps->last_ref && ps->last_ref->node == key)
+        ps->last_ref->is_key = true;
     if (key == NULL || !skip_space(ps))
         return NULL;
-    /* References in a key stay as they are written: nothing in a path can name them. */
-    *refs = NULL;
-    ps->refs_tail = refs;
     if (ps->p >= ps->end || *ps->p != ':')
         return fail_expected(ps, "':' behind a name");
     ps->p++;
@@ -384,9 +382,12 @@ static bool note_reference(struct parser *ps, struct json *object)
         out_of_memory(ps);
         return false;
     }
-    *ref = (struct json_ref){NULL, object, only->text, ps->depth};
-    *ps->refs_tail = ref;
-    ps->refs_tail = &ref->next;
+    *ref = (struct json_ref){.node = object, .path = only->text, .depth = ps->depth};
+    if (ps->last_ref)
+        ps->last_ref->next = ref;
+    else
+        ps->refs = ref;
+    ps->last_ref = ref;
     return true;
 }
 
@@ -456,7 +457,6 @@ struct json *json_parse(struct arena *arena, struct str text, struct err *err)
     if (text.ptr == NULL)
         text = STR_LIT("");
     struct parser ps = {.p = text.ptr, .end = text.ptr + text.len, .start = text.ptr, .arena = arena, .err = err};
-    ps.refs_tail = &ps.refs;
     if (str_starts(text, STR_LIT(bom)))
         ps.p += 3;
     struct json *root = skip_space(&ps) ? parse_value(&ps) : NULL;
@@ -464,10 +464,5 @@ struct json *json_parse(struct arena *arena, struct str text, struct err *err)
         return NULL;
     if (ps.p < ps.end)
         return fail_expected(&ps, "the end of the text");
-    for (struct json_ref *ref = ps.refs; ref; ref = ref->next) {
-        ref->node->kind = JSON_NULL;
-        ref->node->count = 0;
-        ref->node->first = NULL;
-    }
-    return json_refs_resolve(root, ps.refs, ps.nodes, err) < 0 ? NULL : root;
+    return json_refs_resolve(root, ps.refs, ps.nodes, ps.start, err) < 0 ? NULL : root;
 }

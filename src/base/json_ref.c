@@ -32,13 +32,30 @@ static bool name_is(struct str key, struct str escaped)
     return k == key.len;
 }
 
+/*
+ * fastjson calls every object that is a map key "null". With one such key in the map that is clear enough, with more
+ * nobody can tell which one was meant.
+ */
+static struct json *only_key_object(struct resolver *r, struct json *object)
+{
+    struct json *found = NULL;
+    for (struct json *child = object->first; child && spend(r, 1); child = child->next) {
+        if (child->key->kind != JSON_OBJECT)
+            continue;
+        if (found)
+            return NULL;
+        found = child->key;
+    }
+    return found;
+}
+
 static struct json *member(struct resolver *r, struct json *object, struct str escaped)
 {
     struct json *found = NULL;
     for (struct json *child = object->first; child && spend(r, 1); child = child->next)
-        if (name_is(child->key->text, escaped))
+        if (child->key->kind != JSON_OBJECT && name_is(child->key->text, escaped))
             found = child;
-    return found;
+    return found || !str_eq(escaped, STR_LIT("null")) ? found : only_key_object(r, object);
 }
 
 static struct json *element(struct resolver *r, struct json *array, int64_t index)
@@ -85,40 +102,52 @@ static struct json *find(struct resolver *r, struct json *root, struct str path,
     return before ? at : NULL;
 }
 
+/* Walks what the reference adds to the tree; false when that breaks a limit. */
 static bool measure(struct resolver *r, const struct json *node, unsigned depth)
 {
-    if (depth > JSON_DEPTH_MAX) {
-        r->too_deep = true;
-        return false;
-    }
-    if (!spend(r, 1) || (node->key && !measure(r, node->key, depth)))
+    r->too_deep = node->kind >= JSON_ARRAY && ++depth > JSON_DEPTH_MAX;
+    if (r->too_deep || !spend(r, 1))
         return false;
     JSON_EACH(child, node)
     {
-        if (!measure(r, child, depth + (child->kind >= JSON_ARRAY)))
+        if ((child->key && !measure(r, child->key, depth)) || !measure(r, child, depth))
             return false;
     }
     return true;
 }
 
-int json_refs_resolve(struct json *root, const struct json_ref *refs, size_t nodes, struct err *err)
+static bool resolve(struct resolver *r, struct json *root, const struct json_ref *ref)
+{
+    struct json *node = ref->node;
+    struct json *target = find(r, root, ref->path, node->text.ptr);
+    if (target && (!ref->is_key || target->kind == JSON_OBJECT)) {
+        node->kind = target->kind;
+        node->count = target->count;
+        node->first = target->first;
+        node->text = target->text;
+        return measure(r, node, ref->depth - 1);
+    }
+    if (!ref->is_key) {
+        node->kind = JSON_NULL;
+        node->count = 0;
+        node->first = NULL;
+    }
+    return r->visited <= JSON_NODES_MAX;
+}
+
+int json_refs_resolve(struct json *root, const struct json_ref *refs, size_t nodes, const char *start, struct err *err)
 {
     struct resolver r = {.visited = nodes};
     for (const struct json_ref *ref = refs; ref; ref = ref->next) {
-        struct json *target = find(&r, root, ref->path, ref->node->text.ptr);
-        if (target && measure(&r, target, ref->depth)) {
-            ref->node->kind = target->kind;
-            ref->node->count = target->count;
-            ref->node->first = target->first;
-            ref->node->text = target->text;
-        }
+        size_t at = (size_t)(ref->node->text.ptr - start);
+        if (resolve(&r, root, ref))
+            continue;
         if (r.too_deep)
             return err_set(err, E2BIG,
-                           "JSON byte %zu: with the reference \"%.*s\" the text is more than %d levels deep",
-                           (size_t)(ref->node->text.ptr - root->text.ptr), STR_ARG(ref->path), (int)JSON_DEPTH_MAX);
-        if (r.visited > JSON_NODES_MAX)
-            return err_set(err, E2BIG, "JSON byte %zu: with the reference \"%.*s\" the text has more than %d values",
-                           (size_t)(ref->node->text.ptr - root->text.ptr), STR_ARG(ref->path), (int)JSON_NODES_MAX);
+                           "JSON byte %zu: with the reference \"%.*s\" the text is more than %d levels deep", at,
+                           STR_ARG(ref->path), (int)JSON_DEPTH_MAX);
+        return err_set(err, E2BIG, "JSON byte %zu: with the reference \"%.*s\" the text has more than %d values", at,
+                       STR_ARG(ref->path), (int)JSON_NODES_MAX);
     }
     return 0;
 }

@@ -123,9 +123,10 @@ static size_t write_special(struct jw *w, const unsigned char *p, size_t left)
     return n ? n : 1;
 }
 
-static bool is_plain(unsigned char c)
+/* The strict encoding, made for web pages, escapes the slash too. */
+static bool is_plain(const struct jw *w, unsigned char c)
 {
-    return c >= ' ' && c < 0x7F && c != '"' && c != '\\';
+    return c >= ' ' && c < 0x7F && c != '"' && c != '\\' && (c != '/' || !w->escape_non_ascii);
 }
 
 static void write_quoted(struct jw *w, struct str s)
@@ -135,7 +136,7 @@ static void write_quoted(struct jw *w, struct str s)
     buf_add_byte(w->out, '"');
     while (i < s.len) {
         size_t start = i;
-        while (i < s.len && is_plain(p[i]))
+        while (i < s.len && is_plain(w, p[i]))
             i++;
         buf_add(w->out, p + start, i - start);
         if (i < s.len)
