@@ -60,17 +60,22 @@ int fs_mkdirs(const struct fs *fs, const char *path)
     return st.is_dir ? 0 : -ENOTDIR;
 }
 
+bool fs_parent(const char *path, char *out, size_t size)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
+    if (len >= size)
+        return false;
+    memcpy(out, slash ? path : ".", len);
+    out[len] = '\0';
+    return true;
+}
+
 static int sync_parent(const struct fs *fs, const char *path)
 {
     char dir[PATH_SIZE];
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL)
-        return fs->sync_dir(fs, ".");
-    size_t len = slash == path ? 1 : (size_t)(slash - path);
-    if (len >= sizeof dir)
+    if (!fs_parent(path, dir, sizeof dir))
         return -ENAMETOOLONG;
-    memcpy(dir, path, len);
-    dir[len] = '\0';
     return fs->sync_dir(fs, dir);
 }
 

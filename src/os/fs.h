@@ -52,6 +52,8 @@ struct fs {
     /* Real blocks for [0, size), reading as zero, and the size of the file set to it. */
     int (*allocate)(const struct fs *fs, int fd, int64_t size);
     int (*truncate)(const struct fs *fs, int fd, int64_t size);
+    /* The range reads as zero from now on; the file's size stays. */
+    int (*zero)(const struct fs *fs, int fd, int64_t at, int64_t n);
     /* Hint: starts reading the range into memory. */
     void (*readahead)(const struct fs *fs, int fd, int64_t at, int64_t n);
     /* Hint: the pages of the range are not wanted any more. */
@@ -93,6 +95,8 @@ int fs_write_all(const struct fs *fs, int fd, const void *buf, size_t n, int64_t
 int fs_read_all(const struct fs *fs, int fd, void *buf, size_t n, int64_t at);
 /* Makes the directory and its parents. 0 also when it is there. */
 int fs_mkdirs(const struct fs *fs, const char *path);
+/* The directory a path lies in: everything before the last slash, "." without one. False when out is too small. */
+bool fs_parent(const char *path, char *out, size_t size);
 /* Replaces the file: temporary name, write, sync, rename, sync of the directory. */
 int fs_replace(const struct fs *fs, const char *path, const void *data, size_t n);
 /* The whole file in malloc'd memory (one NUL behind it); -EFBIG above max. */

@@ -113,6 +113,26 @@ static int real_truncate(const struct fs *fs, int fd, int64_t size)
     return ftruncate(fd, size) ? fail() : 0;
 }
 
+static int real_zero(const struct fs *fs, int fd, int64_t at, int64_t n)
+{
+    static const char zeros[65536];
+    if (n <= 0)
+        return 0;
+    if (fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, at, n) == 0)
+        return 0;
+    if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)
+        return fail();
+    while (n > 0) {
+        size_t part = n < (int64_t)sizeof zeros ? (size_t)n : sizeof zeros;
+        ssize_t put = real_pwrite(fs, fd, zeros, part, at);
+        if (put <= 0)
+            return put ? (int)put : -ENOSPC;
+        at += put;
+        n -= put;
+    }
+    return 0;
+}
+
 static void real_readahead(const struct fs *fs, int fd, int64_t at, int64_t n)
 {
     (void)posix_fadvise(fd, at, n, POSIX_FADV_WILLNEED);
@@ -277,6 +297,7 @@ const struct fs *fs_real(void)
         .datasync = real_datasync,
         .allocate = real_allocate,
         .truncate = real_truncate,
+        .zero = real_zero,
         .readahead = real_readahead,
         .dontneed = real_dontneed,
         .map = real_map,
