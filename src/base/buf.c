@@ -10,13 +10,13 @@ bool buf_reserve(struct buf *b, size_t more)
         return false;
     if (b->cap - b->len >= more)
         return true;
-    size_t want = b->len + more;
     size_t cap = b->cap ? b->cap : 64;
-    while (cap < want)
+    while (cap - b->len < more && cap <= SIZE_MAX / 4)
         cap *= 2;
-    uint8_t *data = realloc(b->data, cap);
+    uint8_t *data = cap - b->len < more ? NULL : realloc(b->data, cap);
     if (data == NULL) {
         b->failed = true;
+        b->cap = b->len; /* no room for later, shorter appends: the text would have a hole */
         return false;
     }
     b->data = data;
