@@ -1,0 +1,17 @@
+#include "remoting/headers_namesrv.h"
+
+REM_HEADER_TABLE(kv_config_req, HDR_KV_CONFIG_REQ)
+REM_HEADER_TABLE(kv_config_resp, HDR_KV_CONFIG_RESP)
+REM_HEADER_TABLE(register_broker_req, HDR_REGISTER_BROKER_REQ)
+REM_HEADER_TABLE(register_broker_resp, HDR_REGISTER_BROKER_RESP)
+REM_HEADER_TABLE(broker_identity_req, HDR_BROKER_IDENTITY_REQ)
+REM_HEADER_TABLE(query_data_version_resp, HDR_QUERY_DATA_VERSION_RESP)
+REM_HEADER_TABLE(get_route_req, HDR_GET_ROUTE_REQ)
+REM_HEADER_TABLE(broker_name_req, HDR_BROKER_NAME_REQ)
+REM_HEADER_TABLE(wipe_write_perm_resp, HDR_WIPE_WRITE_PERM_RESP)
+REM_HEADER_TABLE(add_write_perm_resp, HDR_ADD_WRITE_PERM_RESP)
+REM_HEADER_TABLE(namesrv_topic_req, HDR_NAMESRV_TOPIC_REQ)
+REM_HEADER_TABLE(topics_by_cluster_req, HDR_TOPICS_BY_CLUSTER_REQ)
+REM_HEADER_TABLE(broker_member_group_req, HDR_BROKER_MEMBER_GROUP_REQ)
+REM_HEADER_TABLE(broker_heartbeat_req, HDR_BROKER_HEARTBEAT_REQ)
+REM_HEADER_TABLE(min_broker_id_change_req, HDR_MIN_BROKER_ID_CHANGE_REQ)
