@@ -1,13 +1,16 @@
 /*
  * The commit log: one endless sequence of records, cut into files ("segments") of the same size, each named by the log
- * offset of its first byte. A record never crosses a segment's end: what is left there is filled by an 8-byte blank record.
+ * offset of its first byte. A record never crosses a segment's end: what is left there is filled by an 8-byte blank
+ * record.
  *
- * Appending is one pwrite at the end of the log (docs/adr/0002); reading goes through a shared read-only mapping of each
- * segment or sendfile. The segment after the last is made ready beforehand by clog_prepare, never inside an append.
+ * Appending is one pwrite at the end of the log (docs/adr/0002); reading goes through a shared read-only mapping of
+ * each segment or sendfile. The segment after the last is made ready beforehand by clog_prepare, never inside an
+ * append.
  *
- * Ownership: the log owns its segments; whoever pins one keeps it mapped and open until seg_release, also when it is removed
- * meanwhile. Threads: clog_append, clog_ensure_next by the holder of the append lock; clog_prepare, clog_reclaim by one
- * background thread; clog_sync by the flusher; clog_remove_first by the cleaner; the rest from any thread.
+ * Ownership: the log owns its segments; whoever pins one keeps it mapped and open until seg_release, also when it is
+ * removed meanwhile. Threads: clog_append, clog_ensure_next by the holder of the append lock; clog_prepare,
+ * clog_reclaim by one background thread; clog_sync by the flusher; clog_remove_first by the cleaner; the rest from any
+ * thread.
  */
 #ifndef CROCKET_STORE_COMMITLOG_H
 #define CROCKET_STORE_COMMITLOG_H
@@ -30,7 +33,8 @@ struct log_segment {
 
 enum { CLOG_TAIL_RESERVE = 8 }; /* the blank record's place at the end of each segment */
 
-/* Loads the files of dir (made when absent) without looking into them: the end is the end of the last file until clog_set_end. */
+/* Loads the files of dir (made when absent) without looking into them: the end is the end of the last file until
+ * clog_set_end. */
 int clog_open(struct commitlog **out, const struct fs *fs, const char *dir, int64_t segment_size, struct err *err);
 void clog_close(struct commitlog *log); /* nothing may be pinned any more */
 
@@ -46,23 +50,24 @@ struct log_segment *clog_pin(struct commitlog *log, int64_t offset);
 void seg_retain(struct log_segment *seg);
 void seg_release(struct log_segment *seg);
 
-/* Ends the log at `end` (end of the last whole record): zeroes what is behind it in its segment, removes later segments.
- * Before the first append. */
+/* Ends the log at `end` (end of the last whole record): zeroes what is behind it in its segment, removes later
+ * segments. Before the first append. */
 int clog_set_end(struct commitlog *log, int64_t end, struct err *err);
 
 /* Bytes left for records in the last segment, without the blank record's place. */
 int64_t clog_room(const struct commitlog *log);
 /* Waits until the next segment is ready; 0 or the reason why there is none (-ENOSPC ...). */
 int clog_ensure_next(struct commitlog *log);
-/* Writes n bytes at the end of the log; n <= clog_room. With roll it closes the segment with a blank record and goes to the
- * next one, which must be ready. On failure nothing of it becomes part of the log, and the log takes no more appends until
- * clog_prepare has wiped what may have been written. */
+/* Writes n bytes at the end of the log; n <= clog_room. With roll it closes the segment with a blank record and goes to
+ * the next one, which must be ready. On failure nothing of it becomes part of the log, and the log takes no more
+ * appends until clog_prepare has wiped what may have been written. */
 int clog_append(struct commitlog *log, const void *data, size_t n, bool roll);
 
 /* Background: wipes after failed appends, makes the next segment. 0 when all is ready, else the reason why not.
  * once_synchronous: the log has no background thread (tests, tools). */
 int clog_prepare(struct commitlog *log);
-/* Wakes this function's caller when the next segment is needed: set before appending, NULL = clog_ensure_next prepares itself. */
+/* Wakes this function's caller when the next segment is needed: set before appending, NULL = clog_ensure_next prepares
+ * itself. */
 void clog_on_need(struct commitlog *log, void (*fn)(void *arg), void *arg);
 /* Background: unmaps and closes segments nobody holds any more. */
 void clog_reclaim(struct commitlog *log);

@@ -1,0 +1,265 @@
+#include "store/commitlog.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "os/clock.h"
+#include "os/thread.h"
+#include "store/commitlog_int.h"
+
+enum { NEXT_WAIT_MS = 5000 };
+
+static int64_t end_of(const struct log_segment *seg)
+{
+    return seg->base + seg->size;
+}
+
+struct log_segment *clog_last(const struct commitlog *log)
+{
+    return log->count ? log->segs[log->count - 1] : NULL;
+}
+
+bool clog_add_segment(struct commitlog *log, struct log_segment *seg)
+{
+    bool ok = true;
+    pthread_mutex_lock(&log->table_lock);
+    if (log->count == log->cap) {
+        size_t cap = log->cap ? log->cap * 2 : 16;
+        struct log_segment **grown = realloc(log->segs, cap * sizeof *grown);
+        ok = grown != NULL;
+        if (ok) {
+            log->segs = grown;
+            log->cap = cap;
+        }
+    }
+    if (ok)
+        log->segs[log->count++] = seg;
+    pthread_mutex_unlock(&log->table_lock);
+    return ok;
+}
+
+int64_t clog_min(const struct commitlog *log)
+{
+    return __atomic_load_n(&log->min, __ATOMIC_ACQUIRE);
+}
+
+int64_t clog_max(const struct commitlog *log)
+{
+    return __atomic_load_n(&log->written, __ATOMIC_ACQUIRE);
+}
+
+int64_t clog_flushed(const struct commitlog *log)
+{
+    return __atomic_load_n(&log->flushed, __ATOMIC_ACQUIRE);
+}
+
+int64_t clog_segment_size(const struct commitlog *log)
+{
+    return log->segment_size;
+}
+
+const char *clog_dir(const struct commitlog *log)
+{
+    return log->dir;
+}
+
+size_t clog_segments(const struct commitlog *log)
+{
+    return __atomic_load_n(&log->count, __ATOMIC_RELAXED);
+}
+
+struct log_segment *clog_pin(struct commitlog *log, int64_t offset)
+{
+    struct log_segment *seg = NULL;
+    pthread_mutex_lock(&log->table_lock);
+    if (log->count && offset >= log->segs[0]->base) {
+        size_t i = (size_t)((offset - log->segs[0]->base) / log->segment_size);
+        if (i < log->count)
+            seg = log->segs[i];
+    }
+    if (seg)
+        seg_retain(seg);
+    pthread_mutex_unlock(&log->table_lock);
+    return seg;
+}
+
+void seg_retain(struct log_segment *seg)
+{
+    __atomic_add_fetch(&seg->refs, 1, __ATOMIC_RELAXED);
+}
+
+void seg_release(struct log_segment *seg)
+{
+    if (__atomic_sub_fetch(&seg->refs, 1, __ATOMIC_ACQ_REL))
+        return;
+    /* Unmapping and closing a removed file takes its time: left to the background. */
+    struct commitlog *log = seg->log;
+    seg->next_dead = __atomic_load_n(&log->dead, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&log->dead, &seg->next_dead, seg, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        ;
+}
+
+int64_t clog_room(const struct commitlog *log)
+{
+    const struct log_segment *last = clog_last(log);
+    return last ? end_of(last) - log->written - CLOG_TAIL_RESERVE : 0;
+}
+
+static bool have_next(const struct commitlog *log)
+{
+    return __atomic_load_n(&log->next, __ATOMIC_ACQUIRE) != NULL;
+}
+
+int clog_ensure_next(struct commitlog *log)
+{
+    if (have_next(log))
+        return 0;
+    if (log->need_fn == NULL) {
+        int r = clog_prepare(log);
+        return have_next(log) ? 0 : r ? r : -EAGAIN;
+    }
+    /* The background normally is a whole segment ahead; waiting for it here means that segments are tiny or the disk is
+     * stuck. */
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += NEXT_WAIT_MS / 1000;
+    log->need_fn(log->need_arg);
+    pthread_mutex_lock(&log->next_lock);
+    log->next_failed = 0;
+    while (log->next == NULL && log->next_failed == 0)
+        if (pthread_cond_timedwait(&log->next_ready, &log->next_lock, &until))
+            break;
+    int r = log->next ? 0 : log->next_failed ? log->next_failed : -ETIMEDOUT;
+    pthread_mutex_unlock(&log->next_lock);
+    return r;
+}
+
+/* Goes on in the prepared segment. Under the append lock; clog_ensure_next has answered 0. */
+static int take_next(struct commitlog *log)
+{
+    struct log_segment *next = __atomic_load_n(&log->next, __ATOMIC_ACQUIRE);
+    if (!clog_add_segment(log, next))
+        return -ENOMEM;
+    __atomic_store_n(&log->written, next->base, __ATOMIC_RELEASE);
+    __atomic_store_n(&log->next, NULL, __ATOMIC_RELEASE);
+    if (log->need_fn)
+        log->need_fn(log->need_arg);
+    return 0;
+}
+
+/* Writes both parts behind each other; going on after a short write finds out its reason. */
+static int write_all(struct commitlog *log, int fd, struct iovec *iov, int n_iov, int64_t at)
+{
+    while (n_iov > 0) {
+        ssize_t put = log->fs->pwritev(log->fs, fd, iov, n_iov, at);
+        if (put < 0)
+            return (int)put;
+        if (put == 0)
+            return -ENOSPC;
+        at += put;
+        while (n_iov > 0 && (size_t)put >= iov->iov_len) {
+            put -= (ssize_t)iov->iov_len;
+            iov++;
+            n_iov--;
+        }
+        if (n_iov > 0) {
+            iov->iov_base = (char *)iov->iov_base + put;
+            iov->iov_len -= (size_t)put;
+        }
+    }
+    return 0;
+}
+
+int clog_append(struct commitlog *log, const void *data, size_t n, bool roll)
+{
+    struct log_segment *seg = clog_last(log);
+    int64_t at = log->written, left = end_of(seg) - at - (int64_t)n;
+    if (__atomic_load_n(&log->torn_to, __ATOMIC_ACQUIRE))
+        return log->problem ? log->problem : -EIO;
+    uint8_t blank[CLOG_TAIL_RESERVE];
+    struct iovec iov[2];
+    int n_iov = 0;
+    if (n)
+        iov[n_iov++] = (struct iovec){.iov_base = (void *)(uintptr_t)data, .iov_len = n};
+    if (roll) {
+        put_be32(blank, (uint32_t)left);
+        put_be32(blank + 4, MSG_MAGIC_BLANK);
+        iov[n_iov++] = (struct iovec){.iov_base = blank, .iov_len = sizeof blank};
+    }
+    int r = write_all(log, seg->fd, iov, n_iov, at - seg->base);
+    if (r == 0 && roll)
+        r = take_next(log);
+    if (r) {
+        /* Some of it may be in the file. It must be gone before anything else is written here: whole records left
+         * behind a later, shorter append would come back to life in a recovery. */
+        log->problem = r;
+        __atomic_store_n(&log->torn_to, at + (int64_t)n + (roll ? CLOG_TAIL_RESERVE : 0), __ATOMIC_RELEASE);
+        if (log->need_fn)
+            log->need_fn(log->need_arg);
+        return r;
+    }
+    if (!roll)
+        __atomic_store_n(&log->written, at + (int64_t)n, __ATOMIC_RELEASE);
+    return 0;
+}
+
+const char *clog_problem(const struct commitlog *log)
+{
+    if (__atomic_load_n(&log->torn_to, __ATOMIC_ACQUIRE))
+        return log->problem == -ENOSPC ? "the disk is full" : "the commit log could not be written";
+    if (have_next(log) || clog_room(log) > log->segment_size / 8)
+        return NULL;
+    int why = __atomic_load_n(&log->prepare_error, __ATOMIC_ACQUIRE);
+    return why == -ENOSPC ? "the disk is full" : why ? "no commit log file could be made" : NULL;
+}
+
+void clog_on_need(struct commitlog *log, void (*fn)(void *arg), void *arg)
+{
+    log->need_arg = arg;
+    log->need_fn = fn;
+}
+
+int clog_sync(struct commitlog *log, int64_t target)
+{
+    int64_t from = clog_flushed(log);
+    while (from < target) {
+        struct log_segment *seg = clog_pin(log, from);
+        if (seg == NULL) {
+            /* Removed by the cleaner before it was flushed: nothing of it is left to lose. */
+            int64_t min = clog_min(log);
+            if (min <= from)
+                break;
+            from = min;
+            continue;
+        }
+        int r = log->fs->datasync(log->fs, seg->fd);
+        from = end_of(seg);
+        seg_release(seg);
+        if (r)
+            return r;
+    }
+    if (clog_flushed(log) < target)
+        __atomic_store_n(&log->flushed, target, __ATOMIC_RELEASE);
+    return 0;
+}
+
+ssize_t clog_read(struct commitlog *log, int64_t offset, void *buf, size_t n)
+{
+    int64_t max = clog_max(log);
+    if (offset >= max)
+        return 0;
+    struct log_segment *seg = clog_pin(log, offset);
+    if (seg == NULL)
+        return -ENOENT;
+    int64_t end = end_of(seg) < max ? end_of(seg) : max;
+    if ((int64_t)n > end - offset)
+        n = (size_t)(end - offset);
+    ssize_t got = log->fs->pread(log->fs, seg->fd, buf, n, offset - seg->base);
+    seg_release(seg);
+    return got;
+}

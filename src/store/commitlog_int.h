@@ -1,0 +1,41 @@
+/*
+ * Inside of the commit log, shared by commitlog.c (append and read) and commitlog_files.c (making, loading, removing
+ * files). Who may touch what: `written` and the last segment under the append lock; segs, count under table_lock; next
+ * by the preparer (sets) and the appender (takes); dead is a lock-free stack.
+ */
+#ifndef CROCKET_STORE_COMMITLOG_INT_H
+#define CROCKET_STORE_COMMITLOG_INT_H
+
+#include <pthread.h>
+
+#include "store/commitlog.h"
+
+struct commitlog {
+    const struct fs *fs;
+    char *dir;
+    int64_t segment_size;
+
+    pthread_mutex_t table_lock;
+    struct log_segment **segs; /* ascending, no gaps */
+    size_t count, cap;
+    struct log_segment *dead; /* atomic */
+
+    int64_t min, written, flushed; /* atomic */
+
+    pthread_mutex_t next_lock;
+    pthread_cond_t next_ready;
+    struct log_segment *next; /* atomic: made ready, not yet in the table */
+    int next_failed;          /* under next_lock: result of the attempt made while an appender waits */
+    int prepare_error;        /* atomic: why there is no next segment */
+
+    int problem;     /* why the last append failed */
+    int64_t torn_to; /* atomic: 0, or the end of what a failed append may have written */
+
+    void (*need_fn)(void *arg);
+    void *need_arg;
+};
+
+struct log_segment *clog_last(const struct commitlog *log);
+bool clog_add_segment(struct commitlog *log, struct log_segment *seg);
+
+#endif
