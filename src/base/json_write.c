@@ -95,7 +95,7 @@ static void escape_unit(struct jw *w, uint32_t unit)
 static size_t write_special(struct jw *w, const unsigned char *p, size_t left)
 {
     static const char letters[] = {
-        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['/'] = '/', ['\\'] = '\\'};
     if (p[0] < sizeof letters && letters[p[0]]) {
         char text[2] = {'\\', letters[p[0]]};
         buf_add(w->out, text, 2);
