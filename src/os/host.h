@@ -10,5 +10,7 @@
 void host_ipv4(uint8_t out[4]);
 int32_t host_pid(void);
 void host_random(void *out, size_t n);
+/* Processors this process may use: its affinity and the quota of its control group; at least 1. cores.c */
+unsigned host_cores(void);
 
 #endif
