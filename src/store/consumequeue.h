@@ -1,12 +1,13 @@
 /*
- * Consume queues: for every topic and queue id the list of 20-byte entries {physical offset i64, size i32, tags code i64}
- * that Java keeps under consumequeue/TOPIC/ID/. New entries live in a small tail in memory; the background thread writes
- * them to the files (cq_set_persist), so that an idle queue costs neither mapping nor descriptor and an append is a few
- * stores. What is not written yet is rebuilt from the commit log after a crash.
+ * Consume queues: for every topic and queue id the list of 20-byte entries {physical offset i64, size i32, tags code
+ * i64} that Java keeps under consumequeue/TOPIC/ID/. New entries live in a small tail in memory; the background thread
+ * writes them to the files (cq_set_persist), so that an idle queue costs neither mapping nor descriptor and an append
+ * is a few stores. What is not written yet is rebuilt from the commit log after a crash.
  *
  * Ownership: the set owns the queues; they live until cq_set_free. Deleted queues are marked and emptied.
  * Threads: cq_append / cq_publish only by the holder of the append lock or the flusher (the store serialises them);
- * readers from any thread; cq_set_persist, _truncate_front, load and recovery from one background thread at a time.
+ * readers from any thread; cq_set_persist, _truncate_front, _delete_topic from any thread that may block (they wait for
+ * each other); load, truncate and the settings before the store is in use.
  */
 #ifndef CROCKET_STORE_CONSUMEQUEUE_H
 #define CROCKET_STORE_CONSUMEQUEUE_H
@@ -19,39 +20,57 @@ enum { CQ_ENTRY_SIZE = 20 };
 
 struct cq_set;
 
-/* dir: the consumequeue folder; file_size: bytes of one queue file (mappedFileSizeConsumeQueue * 20). */
+/* dir: the consumequeue folder; file_size: bytes of one queue file (mappedFileSizeConsumeQueue). NULL: out of memory.
+ */
 struct cq_set *cq_set_new(const struct fs *fs, const char *dir, int64_t file_size);
 void cq_set_free(struct cq_set *set);
+/* How to keep cq_append out for a moment: the append lock. Used by the background work to drop the tails of idle queues
+ * and to delete queues. Without it nobody may append while those run. */
+void cq_set_append_lock(struct cq_set *set, void (*lock)(void *arg), void (*unlock)(void *arg), void *arg);
+/* Before cq_set_load: entries whose physical end is <= this value are known to be durable and are not read again to
+ * verify them. INT64_MAX after a clean stop, the last *written_to of a sync after a crash, -1 (as at first): verify as
+ * Java does. */
+void cq_set_trust(struct cq_set *set, int64_t physical_end);
 
 /* Finds the queues on disk (names only), then recovers each: last valid entry, first file, min and max. */
 int cq_set_load(struct cq_set *set, struct err *err);
-/* Highest physical end (offset + size) over all queues: the log is dispatched from there after a clean stop. */
+/* Highest physical end (offset + size) over all queues, -1 if none: the log is dispatched from there after a clean
+ * stop. */
 int64_t cq_set_dispatched(const struct cq_set *set);
-/* Removes all entries at or behind the physical offset (dirty tail after recovery); updates max. */
+/* Removes all entries that end behind the physical offset (dirty tail after recovery); updates max. */
 int cq_set_truncate(struct cq_set *set, int64_t physical_end, struct err *err);
-/* Raises the minimum of each queue to its first entry >= log_min and deletes files that hold none; returns files deleted. */
+/* Raises the minimum of each queue to its first entry >= log_min and deletes files that hold none (never a queue's last
+ * one, which remembers the queue's end); returns files deleted. */
 int64_t cq_set_truncate_front(struct cq_set *set, int64_t log_min);
 
+/* Any thread; creating takes a lock and allocates. NULL: absent, out of memory, or a topic longer than 255 bytes. */
 struct cq *cq_get(struct cq_set *set, struct str topic, int32_t queue_id, bool create);
+/* Every queue that is not deleted. Queues created meanwhile may be missed. */
 void cq_set_each(struct cq_set *set, void (*fn)(void *arg, struct cq *q), void *arg);
+size_t cq_set_count(const struct cq_set *set);
+/* Empties the topic's queues and removes their files; takes the append lock for moments. A queue used again starts at
+ * 0. */
 void cq_set_delete_topic(struct cq_set *set, struct str topic);
 
 /* The offset the next appended message gets. Under the append lock. */
 int64_t cq_next(const struct cq *q);
 /* Adds the entry of cq_next, invisible so far. Returns false when out of memory (nothing changed).
- * Entries whose physical end is not above the queue's last one are ignored (repeated dispatch), as in Java. During recovery a
- * queue offset above cq_next of an empty queue starts the queue there (older messages are gone). */
+ * Entries whose physical end is not above the queue's last one are ignored (repeated dispatch), as in Java. During
+ * recovery a queue offset above cq_next of an empty queue starts the queue there (older messages are gone). */
 bool cq_append(struct cq *q, int64_t queue_offset, int64_t physical_offset, int32_t size, int64_t tags_code);
 /* Entries below max become visible. Returns the waiting loops' bits (taken) or 0; see store_queue_wait. */
 uint64_t cq_publish(struct cq *q, int64_t max);
 
-/* Copies up to n entries from offset on; returns how many. With may_block false: -1 when they are not in memory. */
+/* Copies up to n visible entries from offset on; returns how many (fewer only at the end, when a file cannot be read,
+ * or with may_block false where memory ends). With may_block false: -1 when none of them is in memory. */
 int cq_read(struct cq *q, int64_t offset, struct store_entry *out, int n, bool may_block);
 void cq_wait(struct cq *q, unsigned loop);
 
 /* Writes the tails of dirty queues to their files; with sync also fdatasyncs what was written since the last sync.
- * *written_to: every entry with a physical end <= this value is in a file (and durable if sync).
- * log_end: the physical end of the log up to which all entries have been appended when the call begins. */
+ * Without sync small tails may be left for a later call. *written_to: every entry with a physical end <= this value is
+ * in a file (and durable if sync). log_end: the physical end of the log up to which all entries have been appended when
+ * the call begins (read it under the append lock). -1: a write failed, it may be tried again later; -2: a sync failed,
+ * the process must not go on. */
 int cq_set_persist(struct cq_set *set, bool sync, int64_t log_end, int64_t *written_to, struct err *err);
 
 #endif

@@ -1,0 +1,329 @@
+/* The set of queues: finding, creating, listing, deleting; and what others may ask a queue. */
+#include "store/consumequeue.h"
+
+#include "store/consumequeue_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TABLE_FIRST = 64,
+    SLAB_SIZE = 64 * 1024,
+    LINE = 64,
+};
+
+/* Queues are carved out of slabs, cache-line aligned: no allocator header, no fragmentation, freed with the set. */
+struct cq_slab {
+    struct cq_slab *next;
+    _Alignas(LINE) char data[];
+};
+
+static struct cq_table *table_new(size_t cap, struct cq_table *older)
+{
+    struct cq_table *t = calloc(1, sizeof *t + cap * sizeof t->slots[0]);
+    if (t) {
+        t->cap = cap;
+        t->older = older;
+    }
+    return t;
+}
+
+struct cq_set *cq_set_new(const struct fs *fs, const char *dir, int64_t file_size)
+{
+    struct cq_set *set = calloc(1, sizeof *set);
+    if (set == NULL)
+        return NULL;
+    set->fs = fs;
+    set->file_size = file_size - file_size % CQ_ENTRY_SIZE;
+    set->trusted_end = -1;
+    set->front = -1;
+    set->dir = strdup(dir);
+    struct cq_table *t = table_new(TABLE_FIRST, NULL);
+    atomic_init(&set->table, t);
+    pthread_mutex_init(&set->create, NULL);
+    pthread_mutex_init(&set->io, NULL);
+    if (cq_files_init(&set->files) || set->dir == NULL || t == NULL || set->file_size < CQ_ENTRY_SIZE) {
+        cq_set_free(set);
+        return NULL;
+    }
+    return set;
+}
+
+void cq_set_free(struct cq_set *set)
+{
+    if (set == NULL)
+        return;
+    cq_files_free(set);
+    struct cq_table *t = atomic_load(&set->table);
+    for (size_t i = 0; t && i < t->cap; i++) {
+        struct cq *q = atomic_load_explicit(&t->slots[i], memory_order_relaxed);
+        if (q)
+            cq_tail_free(q);
+    }
+    while (t) {
+        struct cq_table *older = t->older;
+        free(t);
+        t = older;
+    }
+    while (set->retired) {
+        struct cq_chunk *c = set->retired;
+        set->retired = c->retired;
+        free(c);
+    }
+    cq_pool_free(&set->pool);
+    while (set->slabs) {
+        struct cq_slab *s = set->slabs;
+        set->slabs = s->next;
+        free(s);
+    }
+    pthread_mutex_destroy(&set->create);
+    pthread_mutex_destroy(&set->io);
+    free(set->watched);
+    free(set->unsynced);
+    free(set->dir);
+    free(set);
+}
+
+void cq_set_append_lock(struct cq_set *set, void (*lock)(void *arg), void (*unlock)(void *arg), void *arg)
+{
+    set->append_lock = lock;
+    set->append_unlock = unlock;
+    set->append_arg = arg;
+}
+
+void cq_set_trust(struct cq_set *set, int64_t physical_end)
+{
+    set->trusted_end = physical_end;
+}
+
+size_t cq_set_count(const struct cq_set *set)
+{
+    return set->count;
+}
+
+static size_t key_hash(struct str topic, int32_t id)
+{
+    uint64_t h = str_hash(topic) + (uint64_t)(uint32_t)id * 0x9E3779B97F4A7C15u;
+    return (size_t)(h ^ h >> 29);
+}
+
+static struct cq *find(const struct cq_table *t, struct str topic, int32_t id, size_t *at)
+{
+    size_t i = key_hash(topic, id) & (t->cap - 1);
+    for (;; i = (i + 1) & (t->cap - 1)) {
+        struct cq *q = atomic_load_explicit(&t->slots[i], memory_order_acquire);
+        if (q == NULL || (q->id == id && str_eq(cq_topic(q), topic))) {
+            *at = i;
+            return q;
+        }
+    }
+}
+
+/* Room for one more queue in the table; the copy is published whole, so that a reader sees the old or the new one. */
+static struct cq_table *table_with_room(struct cq_set *set)
+{
+    struct cq_table *t = atomic_load_explicit(&set->table, memory_order_relaxed);
+    if ((set->count + 1) * 4 <= t->cap * 3)
+        return t;
+    struct cq_table *bigger = table_new(t->cap * 2, t);
+    if (bigger == NULL)
+        return NULL;
+    for (size_t i = 0; i < t->cap; i++) {
+        struct cq *q = atomic_load_explicit(&t->slots[i], memory_order_relaxed);
+        size_t at;
+        if (q && find(bigger, cq_topic(q), q->id, &at) == NULL)
+            atomic_store_explicit(&bigger->slots[at], q, memory_order_relaxed);
+    }
+    atomic_store_explicit(&set->table, bigger, memory_order_release);
+    return bigger;
+}
+
+static struct cq *queue_alloc(struct cq_set *set, struct str topic, int32_t id)
+{
+    size_t size = (sizeof(struct cq) + topic.len + 1 + LINE - 1) & ~(size_t)(LINE - 1);
+    if (set->slabs == NULL || SLAB_SIZE - set->slab_used < size) {
+        struct cq_slab *s = aligned_alloc(LINE, sizeof *s + SLAB_SIZE);
+        if (s == NULL)
+            return NULL;
+        s->next = set->slabs;
+        set->slabs = s;
+        set->slab_used = 0;
+    }
+    struct cq *q = (struct cq *)(void *)(set->slabs->data + set->slab_used);
+    set->slab_used += size;
+    memset(q, 0, size);
+    q->set = set;
+    q->id = id;
+    q->topic_len = (uint8_t)topic.len;
+    memcpy(q->topic, topic.ptr, topic.len);
+    q->min_physical = -1;
+    q->first_file = -1;
+    q->unsynced = -1;
+    return q;
+}
+
+static struct cq *create(struct cq_set *set, struct str topic, int32_t id)
+{
+    struct cq_table *t = table_with_room(set);
+    if (t == NULL)
+        return NULL;
+    size_t at;
+    struct cq *q = find(t, topic, id, &at);
+    if (q == NULL && (q = queue_alloc(set, topic, id)) != NULL) {
+        atomic_store_explicit(&t->slots[at], q, memory_order_release);
+        set->count++;
+    }
+    return q;
+}
+
+struct cq *cq_get(struct cq_set *set, struct str topic, int32_t queue_id, bool want)
+{
+    size_t at;
+    struct cq *q = find(atomic_load_explicit(&set->table, memory_order_acquire), topic, queue_id, &at);
+    if (q == NULL && want && topic.len > 0 && topic.len <= CQ_TOPIC_MAX) {
+        pthread_mutex_lock(&set->create);
+        q = create(set, topic, queue_id);
+        pthread_mutex_unlock(&set->create);
+    }
+    if (q && (atomic_load_explicit(&q->flags, memory_order_relaxed) & CQ_DELETED)) {
+        if (!want)
+            return NULL;
+        atomic_fetch_and(&q->flags, ~(uint32_t)CQ_DELETED);
+    }
+    return q;
+}
+
+void cq_set_each(struct cq_set *set, void (*fn)(void *arg, struct cq *q), void *arg)
+{
+    struct cq_table *t = atomic_load_explicit(&set->table, memory_order_acquire);
+    for (size_t i = 0; i < t->cap; i++) {
+        struct cq *q = atomic_load_explicit(&t->slots[i], memory_order_acquire);
+        if (q && !(atomic_load_explicit(&q->flags, memory_order_relaxed) & CQ_DELETED))
+            fn(arg, q);
+    }
+}
+
+static void take_highest(void *arg, struct cq *q)
+{
+    int64_t *highest = arg, end = atomic_load_explicit(&q->last_end, memory_order_relaxed);
+    if (end > *highest)
+        *highest = end;
+}
+
+int64_t cq_set_dispatched(const struct cq_set *set)
+{
+    int64_t highest = 0;
+    cq_set_each((struct cq_set *)(uintptr_t)set, take_highest, &highest);
+    return highest > 0 ? highest : -1;
+}
+
+/* With io and the append lock held: as if the queue had never had an entry. last_end stays, so that a repeated dispatch
+ * of the deleted messages is still recognised. */
+static void empty(struct cq *q)
+{
+    atomic_store(&q->max, 0);
+    atomic_store(&q->min, 0);
+    cq_tail_drop(q, TAIL_DROP_ALL);
+    atomic_store_explicit(&q->next, 0, memory_order_release);
+    atomic_store_explicit(&q->persisted, 0, memory_order_relaxed);
+    q->min_physical = -1;
+    atomic_fetch_or(&q->flags, CQ_DELETED);
+}
+
+void cq_set_delete_topic(struct cq_set *set, struct str topic)
+{
+    pthread_mutex_lock(&set->io);
+    struct cq_table *t = atomic_load_explicit(&set->table, memory_order_acquire);
+    struct cq *any = NULL;
+    for (size_t i = 0; i < t->cap; i++) {
+        struct cq *q = atomic_load_explicit(&t->slots[i], memory_order_acquire);
+        if (q == NULL || !str_eq(cq_topic(q), topic))
+            continue;
+        if (set->append_lock)
+            set->append_lock(set->append_arg);
+        empty(q);
+        if (set->append_unlock)
+            set->append_unlock(set->append_arg);
+        cq_files_remove(q);
+        any = q;
+    }
+    char path[CQ_PATH_SIZE];
+    if (any && cq_path(any, -1, path) == 0) {
+        /* Other files may be in the topic's folder: then it stays. */
+        *strrchr(path, '/') = '\0';
+        (void)set->fs->rmdir(set->fs, path);
+    }
+    cq_retired_free(set);
+    pthread_mutex_unlock(&set->io);
+}
+
+struct str cq_topic(const struct cq *q)
+{
+    return str_make(q->topic, q->topic_len);
+}
+
+int32_t cq_id(const struct cq *q)
+{
+    return q->id;
+}
+
+int64_t cq_min(const struct cq *q)
+{
+    return atomic_load_explicit(&q->min, memory_order_acquire);
+}
+
+/* Sequentially consistent, as the store in cq_publish: after setting its bit a waiter either sees the new maximum here
+ * or is seen by the one who publishes it. */
+int64_t cq_max(const struct cq *q)
+{
+    return atomic_load(&q->max);
+}
+
+void **cq_user(struct cq *q)
+{
+    return &q->user;
+}
+
+int64_t cq_next(const struct cq *q)
+{
+    return atomic_load_explicit(&q->next, memory_order_relaxed);
+}
+
+uint64_t cq_publish(struct cq *q, int64_t max)
+{
+    /* Above next: a late publication to a queue that was deleted meanwhile. */
+    if (max <= atomic_load_explicit(&q->max, memory_order_relaxed) ||
+        max > atomic_load_explicit(&q->next, memory_order_relaxed))
+        return 0;
+    atomic_store(&q->max, max);
+    if (atomic_load(&q->waiters) == 0)
+        return 0;
+    return atomic_exchange(&q->waiters, 0);
+}
+
+void cq_wait(struct cq *q, unsigned loop)
+{
+    atomic_fetch_or(&q->waiters, (uint64_t)1 << loop);
+}
+
+int cq_read(struct cq *q, int64_t offset, struct store_entry *out, int n, bool may_block)
+{
+    int64_t max = atomic_load_explicit(&q->max, memory_order_acquire);
+    if (offset < atomic_load_explicit(&q->min, memory_order_acquire) || offset >= max || n <= 0)
+        return 0;
+    if (n > max - offset)
+        n = (int)(max - offset);
+    int done = 0;
+    while (done < n) {
+        int got = cq_tail_read(q, offset + done, out + done, n - done, true);
+        if (got < 0)
+            got = cq_file_read(q, offset + done, out + done, n - done, may_block);
+        if (got == -EAGAIN && done == 0)
+            return -1;
+        if (got <= 0)
+            break;
+        done += got;
+    }
+    return done;
+}

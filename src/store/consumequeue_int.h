@@ -1,0 +1,199 @@
+/*
+ * Inside of the consume queues, shared by consumequeue*.c only.
+ *
+ * A queue is a run of entries [min, next). Entries [persisted, next) are only in the tail; a tail is a list of chunks
+ * that hold entries in file format, oldest first, and may reach back before `persisted`. Everything below `persisted`
+ * is in the files [first_file, ...]. Entries below max are visible.
+ *
+ * Who writes what: the appender writes next, last_end, last, chunk data; whoever publishes writes max; the background
+ * thread (holding set->io) writes persisted, first_file, min and unlinks chunks from the old end. The last chunk is
+ * unlinked only with the append lock held too. Readers hold q->readers while they walk chunks: an unlinked chunk is
+ * freed once the counter was seen at 0 after it.
+ */
+#ifndef CROCKET_STORE_CONSUMEQUEUE_INT_H
+#define CROCKET_STORE_CONSUMEQUEUE_INT_H
+
+#include "base/bytes.h"
+#include "store/consumequeue.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    CQ_CLASSES = 4,
+    CQ_TOPIC_MAX = 255,
+    CQ_PREBLANK_SIZE = 0x7FFFFFFF, /* size field of the units before a queue's first entry (physical offset 0) */
+    CQ_PATH_SIZE = 4096,
+    CQ_NAME_DIGITS = 20,
+};
+
+struct cq_chunk {
+    _Atomic(struct cq_chunk *) next, prev;
+    int64_t base; /* queue offset of the first entry */
+    uint32_t cap;
+    uint32_t class;
+    struct cq *owner;         /* while retired: whose readers may still look at it */
+    struct cq_chunk *retired; /* next in the list of retired or free chunks */
+    uint8_t data[];
+};
+
+struct cq {
+    /* First cache line: what an append touches. */
+    struct cq_set *set;
+    _Atomic(struct cq_chunk *) last;
+    _Atomic int64_t next;
+    _Atomic int64_t last_end; /* highest physical end of an entry */
+    _Atomic int64_t max;
+    _Atomic uint64_t waiters;
+    _Atomic uint32_t flags;
+    int32_t id;
+
+    /* Second: readers and the background thread. */
+    _Atomic(struct cq_chunk *) head; /* oldest chunk */
+    _Atomic int64_t min;
+    _Atomic int64_t persisted;
+    int64_t min_physical;  /* physical offset of the entry at min, -1 unknown */
+    int64_t first_file;    /* byte offset (= name) of the first file, -1 without files */
+    struct cq *dirty_next; /* in set->dirty */
+    void *user;
+    _Atomic uint32_t readers;
+    uint8_t idle_rounds;
+    uint8_t topic_len;
+    bool watched; /* in set->watched */
+
+    int64_t unsynced; /* file (byte offset) written since the last sync and noted in set->unsynced, -1 none */
+    char topic[];     /* NUL-terminated */
+};
+
+enum cq_flag {
+    CQ_DIRTY = 1,   /* in set->dirty: the background thread will look at it */
+    CQ_DELETED = 2, /* cq_set_delete_topic; taken back by the next use */
+};
+
+struct cq_table {
+    struct cq_table *older; /* replaced tables stay readable until the set is freed */
+    size_t cap;
+    _Atomic(struct cq *) slots[];
+};
+
+struct cq_pool {
+    struct cq_chunk *mine[CQ_CLASSES];           /* the appender's */
+    _Atomic(struct cq_chunk *) back[CQ_CLASSES]; /* given back by the background thread */
+    _Atomic size_t bytes;                        /* in both */
+};
+
+/* An open file of a queue. */
+struct cq_file {
+    struct cq *q;
+    int64_t start;
+    int fd;
+    uint32_t refs;
+    struct cq_file *hash_next;
+    struct cq_file *newer, *older; /* least recently used order */
+};
+
+struct cq_files {
+    pthread_mutex_t lock;
+    struct cq_file **buckets;
+    struct cq_file *newest, *oldest;
+    size_t count;
+};
+
+struct cq_unsynced {
+    struct cq *q;
+    int64_t start;
+    bool created;
+};
+
+struct cq_set {
+    const struct fs *fs;
+    char *dir;
+    int64_t file_size;
+    int64_t trusted_end;
+
+    _Atomic(struct cq_table *) table;
+    size_t count;           /* of queues; under create */
+    pthread_mutex_t create; /* new queues */
+    struct cq_slab *slabs;
+    size_t slab_used;
+
+    struct cq_pool pool;
+    struct cq_files files;
+
+    void (*append_lock)(void *arg), (*append_unlock)(void *arg);
+    void *append_arg;
+
+    pthread_mutex_t io; /* one background operation at a time; guards everything below */
+    _Atomic(struct cq *) dirty;
+    struct cq *
+        *watched; /* queues looked at again in the next round: not yet written, or with a tail to drop when idle */
+    size_t n_watched, cap_watched;
+    struct cq_chunk *retired;
+    struct cq_unsynced *unsynced;
+    size_t n_unsynced, cap_unsynced;
+    int64_t front; /* log_min of the last cq_set_truncate_front */
+};
+
+/* consumequeue_tail.c */
+enum tail_drop { TAIL_KEEP_LAST, TAIL_DROP_ALL };
+/* Copies entries of the tail from offset on; -1 when the tail does not reach back to it, 0 when offset is not visible.
+ */
+int cq_tail_read(struct cq *q, int64_t offset, struct store_entry *out, int n, bool visible_only);
+/* The chunk that holds offset, for the background thread. */
+struct cq_chunk *cq_tail_find(struct cq *q, int64_t offset);
+/* Unlinks chunks whose entries are all persisted (ALL: with the append lock held, everything). */
+void cq_tail_drop(struct cq *q, enum tail_drop how);
+/* Under the append lock (or with no appender): forgets entries from offset on. */
+void cq_tail_cut(struct cq *q, int64_t offset);
+void cq_retired_free(struct cq_set *set);
+void cq_pool_free(struct cq_pool *pool);
+void cq_tail_free(struct cq *q);
+void cq_mark_dirty(struct cq *q);
+
+/* consumequeue_file.c */
+int cq_files_init(struct cq_files *f);
+void cq_files_free(struct cq_set *set);
+/* Opens (or finds open) the file of q that begins at byte `start`; released by cq_file_release. create: with full size.
+ * open: may open it, otherwise -EAGAIN when it is not open. 0 or a negative errno value. */
+int cq_file_acquire(struct cq *q, int64_t start, bool open, bool create, struct cq_file **out, bool *created);
+void cq_file_release(struct cq_set *set, struct cq_file *file);
+void cq_file_forget(struct cq *q, int64_t start); /* before it is removed; start -1: all of q */
+/* Removes the queue's folder with all its files. */
+int cq_files_remove(struct cq *q);
+int cq_path(const struct cq *q, int64_t start, char out[CQ_PATH_SIZE]); /* start -1: the queue's folder */
+/* Reads raw entries from the files, up to n within what is there; -EAGAIN, other errors negative. */
+int cq_file_read(struct cq *q, int64_t offset, struct store_entry *out, int n, bool may_block);
+/* Everything from byte `from` to the end of its file becomes zero. */
+int cq_file_zero_from(struct cq *q, int64_t from);
+/* Entries by blocking reads wherever they are, no bounds but next; returns how many or a negative errno value. */
+int cq_peek(struct cq *q, int64_t offset, struct store_entry *out, int n);
+
+static inline void cq_put_entry(uint8_t *at, int64_t physical_offset, int32_t size, int64_t tags_code)
+{
+    put_be64(at, (uint64_t)physical_offset);
+    put_be32(at + 8, (uint32_t)size);
+    put_be64(at + 12, (uint64_t)tags_code);
+}
+
+static inline struct store_entry cq_get_entry(const uint8_t *at)
+{
+    return (struct store_entry){(int64_t)get_be64(at), (int32_t)get_be32(at + 8), (int64_t)get_be64(at + 12)};
+}
+
+static inline bool cq_entry_valid(const struct store_entry *e)
+{
+    return e->physical_offset >= 0 && e->size > 0;
+}
+
+static inline bool cq_entry_preblank(const struct store_entry *e)
+{
+    return e->physical_offset == 0 && e->size == CQ_PREBLANK_SIZE;
+}
+
+static inline int64_t cq_file_of(const struct cq_set *set, int64_t offset)
+{
+    int64_t at = offset * CQ_ENTRY_SIZE;
+    return at - at % set->file_size;
+}
+
+#endif

@@ -1,0 +1,473 @@
+/*
+ * Finding the queues on disk and where each ends. Java reads every unit from the third-last file on; here a queue is
+ * searched (valid units are a prefix of its files), and only the units behind what is known to be durable are read one
+ * by one.
+ */
+#include "store/consumequeue.h"
+
+#include "base/log.h"
+#include "os/clock.h"
+#include "os/thread.h"
+#include "store/consumequeue_int.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    FILES_BACK = 3, /* Java's recovery begins at the third-last file */
+    SCAN_UNITS = 204,
+    PARALLEL_FROM = 256, /* topics */
+    LOADERS = 4,
+};
+
+/* ---- the files of one queue
+ * ------------------------------------------------------------------------------------------ */
+
+struct file_list {
+    int64_t *starts;
+    size_t n, cap;
+    bool no_memory;
+};
+
+static bool parse_name(const char *name, int64_t *start)
+{
+    return strlen(name) == CQ_NAME_DIGITS && strspn(name, "0123456789") == CQ_NAME_DIGITS &&
+           str_to_i64(str_from(name), start);
+}
+
+static int add_file(void *arg, const char *name, bool is_dir)
+{
+    struct file_list *l = arg;
+    int64_t start;
+    if (is_dir || !parse_name(name, &start))
+        return 0;
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 8;
+        int64_t *p = realloc(l->starts, cap * sizeof *p);
+        if (p == NULL) {
+            l->no_memory = true;
+            return -ENOMEM;
+        }
+        l->starts = p;
+        l->cap = cap;
+    }
+    l->starts[l->n++] = start;
+    return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int64_t units_of(const struct cq_set *set)
+{
+    return set->file_size / CQ_ENTRY_SIZE;
+}
+
+/* While recovering, everything on disk counts as written. */
+static int read_units(struct cq *q, int64_t offset, struct store_entry *out, int n)
+{
+    int r = cq_file_read(q, offset, out, n, true);
+    return r == 0 ? -ENODATA : r;
+}
+
+static int remove_file(struct cq *q, int64_t start)
+{
+    char path[CQ_PATH_SIZE];
+    cq_file_forget(q, start);
+    int r = cq_path(q, start, path);
+    return r ? r : q->set->fs->unlink(q->set->fs, path);
+}
+
+/* The last file has its full size, or was just being made when the process died. */
+static int check_last_size(struct cq *q, struct file_list *l, struct err *err)
+{
+    const struct fs *fs = q->set->fs;
+    while (l->n > 0) {
+        int64_t start = l->starts[l->n - 1];
+        struct cq_file *file;
+        struct fs_stat st;
+        int r = cq_file_acquire(q, start, true, false, &file, NULL);
+        if (r)
+            return err_sys(err, -r, "cannot open consume queue %s/%d under %s", q->topic, q->id, q->set->dir);
+        r = fs->fstat(fs, file->fd, &st);
+        cq_file_release(q->set, file);
+        if (r)
+            return err_sys(err, -r, "cannot read consume queue %s/%d under %s", q->topic, q->id, q->set->dir);
+        if (st.size == q->set->file_size && start % q->set->file_size == 0)
+            return 0;
+        if (st.size != 0)
+            return err_set(
+                err, EINVAL,
+                "consume queue file %s/%s/%d/%020lld has %lld bytes where mappedFileSizeConsumeQueue says %lld: set "
+                "that key to what the store was written with, or remove the consumequeue folder to have it rebuilt",
+                q->set->dir, q->topic, q->id, (long long)start, (long long)st.size, (long long)q->set->file_size);
+        r = remove_file(q, start);
+        if (r)
+            return err_sys(err, -r, "cannot delete the empty file of consume queue %s/%d under %s", q->topic, q->id,
+                           q->set->dir);
+        l->n--;
+    }
+    return 0;
+}
+
+/* Keeps the unbroken run of files at the new end; what lies before a hole cannot be reached by queue offset. */
+static void keep_unbroken(struct cq *q, struct file_list *l)
+{
+    size_t first = l->n;
+    while (first > 0 && (first == l->n || l->starts[first] - l->starts[first - 1] == q->set->file_size))
+        first--;
+    if (first > 0)
+        LOG(LOG_WARN, "store", "consume queue %s/%d: a file before %020lld is missing, the queue begins there now",
+            q->topic, q->id, (long long)l->starts[first]);
+    l->n -= first;
+    memmove(l->starts, l->starts + first, l->n * sizeof l->starts[0]);
+}
+
+/* First invalid unit of the file that begins with unit `lo` (which is valid), or the file's end. */
+static int find_end(struct cq *q, int64_t lo, int64_t *end)
+{
+    struct store_entry page[SCAN_UNITS];
+    int64_t hi = lo + units_of(q->set);
+    int r = read_units(q, lo, page, hi - lo < SCAN_UNITS ? (int)(hi - lo) : SCAN_UNITS);
+    if (r < 0)
+        return r;
+    for (int i = 1; i < r; i++) {
+        if (!cq_entry_valid(&page[i])) {
+            *end = lo + i;
+            return 0;
+        }
+    }
+    lo += r - 1;
+    struct store_entry e;
+    if (lo + 1 < hi) {
+        if ((r = read_units(q, hi - 1, &e, 1)) < 0)
+            return r;
+        if (cq_entry_valid(&e))
+            lo = hi - 1;
+    }
+    while (hi - lo > 1) {
+        int64_t mid = lo + (hi - lo) / 2;
+        if ((r = read_units(q, mid, &e, 1)) < 0)
+            return r;
+        if (cq_entry_valid(&e))
+            lo = mid;
+        else
+            hi = mid;
+    }
+    *end = hi;
+    return 0;
+}
+
+/* Reads the units of [from, *end) one by one and lowers *end to the first that is no entry or does not follow the one
+ * before it in the log: pages in the middle can be lost by a power failure, and stale units can stand behind a
+ * truncation. */
+static int verify(struct cq *q, int64_t from, int64_t *end)
+{
+    struct store_entry page[SCAN_UNITS];
+    int64_t log_end = 0;
+    while (from < *end) {
+        int r = read_units(q, from, page, *end - from < SCAN_UNITS ? (int)(*end - from) : SCAN_UNITS);
+        if (r < 0)
+            return r;
+        for (int i = 0; i < r; i++) {
+            struct store_entry *e = &page[i];
+            bool blank = cq_entry_preblank(e);
+            if (!cq_entry_valid(e) || (!blank && e->physical_offset < log_end)) {
+                *end = from + i;
+                return 1;
+            }
+            if (!blank)
+                log_end = e->physical_offset + e->size;
+        }
+        from += r;
+    }
+    return 0;
+}
+
+/* First unit of [lo, hi) that is not known to be durable. */
+static int first_untrusted(struct cq *q, int64_t lo, int64_t hi, int64_t *first)
+{
+    int64_t trusted = q->set->trusted_end;
+    while (lo < hi && trusted >= 0) {
+        int64_t mid = lo + (hi - lo) / 2;
+        struct store_entry e;
+        int r = read_units(q, mid, &e, 1);
+        if (r < 0)
+            return r;
+        if (!cq_entry_valid(&e) || (!cq_entry_preblank(&e) && e.physical_offset + e.size > trusted))
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    *first = lo;
+    return 0;
+}
+
+/* The first entry that is no blank, and the physical end of the last one. */
+static int find_bounds(struct cq *q, int64_t first, int64_t end, int64_t *min)
+{
+    struct store_entry e;
+    int64_t lo = first, hi = end;
+    int r = lo < hi ? read_units(q, lo, &e, 1) : 0;
+    if (r < 0)
+        return r;
+    if (lo < hi && cq_entry_preblank(&e)) {
+        while (lo < hi) {
+            int64_t mid = lo + (hi - lo) / 2;
+            if ((r = read_units(q, mid, &e, 1)) < 0)
+                return r;
+            if (cq_entry_preblank(&e))
+                lo = mid + 1;
+            else
+                hi = mid;
+        }
+        if (lo < end && (r = read_units(q, lo, &e, 1)) < 0)
+            return r;
+    }
+    *min = lo;
+    if (lo == end)
+        return 0;
+    q->min_physical = e.physical_offset;
+    if ((r = read_units(q, end - 1, &e, 1)) < 0)
+        return r;
+    if (!cq_entry_preblank(&e))
+        atomic_store_explicit(&q->last_end, e.physical_offset + e.size, memory_order_relaxed);
+    return 0;
+}
+
+static int recover_files(struct cq *q, struct file_list *l, int64_t *min, int64_t *end)
+{
+    const int64_t units = units_of(q->set), first = l->starts[0] / CQ_ENTRY_SIZE;
+    struct store_entry e;
+    size_t n = l->n;
+    *min = *end = first;
+    /* Files behind the last one with an entry hold nothing. */
+    for (; n > 0; n--) {
+        int r = read_units(q, l->starts[n - 1] / CQ_ENTRY_SIZE, &e, 1);
+        if (r < 0)
+            return r;
+        if (cq_entry_valid(&e))
+            break;
+    }
+    int r = 0;
+    if (n > 0) {
+        r = find_end(q, l->starts[n - 1] / CQ_ENTRY_SIZE, end);
+        int64_t from = first + (n > FILES_BACK ? (int64_t)(n - FILES_BACK) * units : 0);
+        if (r == 0)
+            r = first_untrusted(q, from, *end, &from);
+        if (r == 0)
+            r = verify(q, from, end);
+    }
+    bool cut = r > 0;
+    /* Later files go; the rest of the last one must be empty, or the next recovery would take it for entries. */
+    int64_t keep = *end > first ? cq_file_of(q->set, *end - 1) : l->starts[0];
+    for (; r >= 0 && l->n > 0 && l->starts[l->n - 1] > keep; l->n--)
+        r = remove_file(q, l->starts[l->n - 1]);
+    if (r >= 0 && cut && *end * CQ_ENTRY_SIZE - keep < q->set->file_size)
+        r = cq_file_zero_from(q, *end * CQ_ENTRY_SIZE);
+    return r < 0 ? r : find_bounds(q, first, *end, min);
+}
+
+static void set_bounds(struct cq *q, int64_t min, int64_t end)
+{
+    atomic_store_explicit(&q->min, min, memory_order_relaxed);
+    atomic_store_explicit(&q->persisted, end, memory_order_relaxed);
+    atomic_store_explicit(&q->next, end, memory_order_relaxed);
+    atomic_store(&q->max, end);
+}
+
+static int load_queue(struct cq *q, struct err *err)
+{
+    struct cq_set *set = q->set;
+    char path[CQ_PATH_SIZE];
+    struct file_list l = {0};
+    int r = cq_path(q, -1, path);
+    if (r == 0)
+        r = set->fs->list(set->fs, path, add_file, &l);
+    if (r) {
+        free(l.starts);
+        return err_sys(err, -r, "cannot list the consume queue folder %s/%s/%d", set->dir, q->topic, q->id);
+    }
+    qsort(l.starts, l.n, sizeof l.starts[0], by_number);
+    int64_t min = 0, end = 0;
+    r = check_last_size(q, &l, err);
+    if (r == 0 && l.n > 0) {
+        keep_unbroken(q, &l);
+        atomic_store_explicit(&q->persisted, INT64_MAX, memory_order_relaxed);
+        q->first_file = l.starts[0];
+        r = recover_files(q, &l, &min, &end);
+        if (r)
+            r = err_sys(err, -r,
+                        "cannot recover consume queue %s/%d under %s; if the disk is sound, remove its folder to have "
+                        "it rebuilt",
+                        q->topic, q->id, set->dir);
+    }
+    set_bounds(q, min, end);
+    for (size_t i = 0; i < l.n; i++)
+        cq_file_forget(q, l.starts[i]);
+    free(l.starts);
+    return r;
+}
+
+/* ---- all queues
+ * ------------------------------------------------------------------------------------------------------- */
+
+struct loader {
+    struct cq_set *set;
+    char **topics;
+    size_t n_topics;
+    _Atomic size_t *taken;
+    _Atomic bool *stop;
+    int result;
+    struct err err;
+    const char *topic; /* the one being listed */
+};
+
+static int add_queue(void *arg, const char *name, bool is_dir)
+{
+    struct loader *l = arg;
+    int32_t id;
+    if (!is_dir || !str_to_i32(str_from(name), &id))
+        return 0;
+    char again[16];
+    snprintf(again, sizeof again, "%d", id);
+    if (strcmp(again, name) != 0)
+        return 0; /* "007" is not a folder this store would find again */
+    struct cq *q = cq_get(l->set, str_from(l->topic), id, true);
+    if (q == NULL) {
+        if (strlen(l->topic) > CQ_TOPIC_MAX)
+            return 0;
+        return err_set(&l->err, ENOMEM, "out of memory while loading the consume queues of %s", l->set->dir);
+    }
+    return load_queue(q, &l->err);
+}
+
+static void load_topics(void *arg)
+{
+    struct loader *l = arg;
+    size_t i;
+    while (l->result == 0 && !atomic_load(l->stop) && (i = atomic_fetch_add(l->taken, 1)) < l->n_topics) {
+        char path[CQ_PATH_SIZE];
+        l->topic = l->topics[i];
+        int n = snprintf(path, sizeof path, "%s/%s", l->set->dir, l->topic);
+        l->result = n < (int)sizeof path ? l->set->fs->list(l->set->fs, path, add_queue, l) : -ENAMETOOLONG;
+        if (l->result && l->err.code == 0)
+            err_sys(&l->err, -l->result, "cannot list the consume queue folder %s", path);
+    }
+    if (l->result)
+        atomic_store(l->stop, true);
+}
+
+int cq_set_load(struct cq_set *set, struct err *err)
+{
+    int64_t began = clock_mono_ms();
+    char **topics = NULL;
+    size_t n_topics = 0;
+    int r = fs_list_sorted(set->fs, set->dir, true, &topics, &n_topics);
+    if (r == -ENOENT)
+        return 0;
+    if (r)
+        return err_sys(err, -r, "cannot list the consume queue folder %s", set->dir);
+    _Atomic size_t taken = 0;
+    _Atomic bool stop = false;
+    struct loader loaders[LOADERS];
+    struct thread threads[LOADERS];
+    size_t n_loaders = n_topics >= PARALLEL_FROM ? LOADERS : 1, started = 0;
+    for (size_t i = 0; i < n_loaders; i++)
+        loaders[i] =
+            (struct loader){.set = set, .topics = topics, .n_topics = n_topics, .taken = &taken, .stop = &stop};
+    /* The first runs here; a thread that cannot be started only makes it slower. */
+    for (size_t i = 1; i < n_loaders; i++, started++)
+        if (thread_start(&threads[i], "cq-load", load_topics, &loaders[i]))
+            break;
+    load_topics(&loaders[0]);
+    for (size_t i = 1; i <= started; i++)
+        thread_join(&threads[i]);
+    for (size_t i = 0; i <= started && r == 0; i++) {
+        r = loaders[i].result ? -1 : 0;
+        if (r && err)
+            *err = loaders[i].err;
+    }
+    fs_names_free(topics, n_topics);
+    if (r == 0)
+        LOG(LOG_INFO, "store", "loaded %zu consume queues of %zu topics in %lld ms", set->count, n_topics,
+            (long long)(clock_mono_ms() - began));
+    return r;
+}
+
+/* ---- the new end
+ * ------------------------------------------------------------------------------------------------------ */
+
+struct cut {
+    int64_t physical_end;
+    int error;
+    struct cq *failed;
+};
+
+static void truncate_queue(void *arg, struct cq *q)
+{
+    struct cut *cut = arg;
+    struct cq_set *set = q->set;
+    if (cut->error || atomic_load_explicit(&q->last_end, memory_order_relaxed) <= cut->physical_end)
+        return;
+    int64_t min = atomic_load_explicit(&q->min, memory_order_relaxed);
+    int64_t lo = min, hi = atomic_load_explicit(&q->next, memory_order_relaxed);
+    int64_t persisted = atomic_load_explicit(&q->persisted, memory_order_relaxed), last_end = 0;
+    while (lo < hi) {
+        struct store_entry e;
+        int64_t mid = lo + (hi - lo) / 2;
+        int r = cq_peek(q, mid, &e, 1);
+        if (r != 1) {
+            cut->error = r < 0 ? r : -ENODATA;
+            cut->failed = q;
+            return;
+        }
+        if (!cq_entry_preblank(&e) && e.physical_offset + e.size > cut->physical_end) {
+            hi = mid;
+        } else {
+            lo = mid + 1;
+            last_end = cq_entry_preblank(&e) ? last_end : e.physical_offset + e.size;
+        }
+    }
+    cq_tail_cut(q, lo);
+    if (lo < persisted) {
+        /* The file with the last entry stays, and the first file in any case: it remembers where the queue stands. */
+        int64_t file = lo > 0 ? cq_file_of(set, lo - 1) : 0;
+        if (file < q->first_file)
+            file = q->first_file;
+        int r = 0;
+        if (lo * CQ_ENTRY_SIZE - file < set->file_size)
+            r = cq_file_zero_from(q, lo * CQ_ENTRY_SIZE);
+        for (int64_t f = cq_file_of(set, persisted - 1); f > file && f >= q->first_file && r == 0; f -= set->file_size)
+            r = remove_file(q, f);
+        if (r) {
+            cut->error = r;
+            cut->failed = q;
+            return;
+        }
+        atomic_store_explicit(&q->persisted, lo, memory_order_relaxed);
+    }
+    atomic_store_explicit(&q->last_end, last_end, memory_order_relaxed);
+    atomic_store_explicit(&q->next, lo, memory_order_relaxed);
+    atomic_store(&q->max, lo);
+    if (lo == min)
+        q->min_physical = -1;
+}
+
+int cq_set_truncate(struct cq_set *set, int64_t physical_end, struct err *err)
+{
+    pthread_mutex_lock(&set->io);
+    struct cut cut = {.physical_end = physical_end};
+    cq_set_each(set, truncate_queue, &cut);
+    cq_retired_free(set);
+    pthread_mutex_unlock(&set->io);
+    if (cut.error)
+        return err_sys(err, -cut.error, "cannot truncate consume queue %s/%d under %s to the end of the log",
+                       cut.failed->topic, cut.failed->id, set->dir);
+    return 0;
+}

@@ -1,0 +1,370 @@
+/* Background work: writing tails to the files, syncing them, dropping what is not needed in memory or on disk any more.
+ */
+#include "store/consumequeue.h"
+
+#include "base/log.h"
+#include "store/consumequeue_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LEAST_ENTRIES = 2 * 4096 / CQ_ENTRY_SIZE, /* a tail below this waits for a sync, unless many wait */
+    WAITING_MAX = 1000000,                    /* entries that may wait in all */
+    IDLE_ROUNDS = 4,                          /* rounds without an append until a tail leaves memory */
+};
+
+static bool push(void **array, size_t *n, size_t *cap, size_t size)
+{
+    if (*n < *cap)
+        return true;
+    size_t want = *cap ? *cap * 2 : 256;
+    void *p = realloc(*array, want * size);
+    if (p == NULL)
+        return false;
+    *array = p;
+    *cap = want;
+    return true;
+}
+
+/* Notes that the file must be synced; the same file twice in a row is noted once. */
+static int note_unsynced(struct cq *q, int64_t start, bool created)
+{
+    struct cq_set *set = q->set;
+    if (q->unsynced == start && !created)
+        return 0;
+    if (!push((void **)&set->unsynced, &set->n_unsynced, &set->cap_unsynced, sizeof set->unsynced[0]))
+        return -ENOMEM;
+    set->unsynced[set->n_unsynced++] = (struct cq_unsynced){q, start, created};
+    q->unsynced = start;
+    return 0;
+}
+
+/* The units before the first entry of a queue that begins in the middle of a file, as Java writes them. */
+static int fill_preblank(const struct cq_set *set, int fd, int64_t bytes)
+{
+    uint8_t block[204 * CQ_ENTRY_SIZE];
+    for (size_t i = 0; i < sizeof block; i += CQ_ENTRY_SIZE)
+        cq_put_entry(block + i, 0, CQ_PREBLANK_SIZE, 0);
+    for (int64_t at = 0; at < bytes; at += (int64_t)sizeof block) {
+        size_t n = bytes - at < (int64_t)sizeof block ? (size_t)(bytes - at) : sizeof block;
+        int r = fs_write_all(set->fs, fd, block, n, at);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+/* Writes n entries in file format, all of one file. */
+static int write_entries(struct cq *q, int64_t offset, const uint8_t *data, int64_t n)
+{
+    struct cq_set *set = q->set;
+    int64_t start = cq_file_of(set, offset), at = offset * CQ_ENTRY_SIZE - start;
+    bool created = false;
+    struct cq_file *file;
+    int r = cq_file_acquire(q, start, true, true, &file, &created);
+    if (r)
+        return r;
+    r = note_unsynced(q, start, created);
+    if (r == 0 && at > 0 && (created || q->first_file < 0))
+        r = fill_preblank(set, file->fd, at);
+    if (r == 0)
+        r = fs_write_all(set->fs, file->fd, data, (size_t)n * CQ_ENTRY_SIZE, at);
+    if (r == 0 && (q->first_file < 0 || q->first_file > start))
+        q->first_file = start;
+    cq_file_release(set, file);
+    return r;
+}
+
+static int write_tail(struct cq *q, int64_t end)
+{
+    int64_t at = atomic_load_explicit(&q->persisted, memory_order_relaxed);
+    int64_t per_file = q->set->file_size / CQ_ENTRY_SIZE;
+    struct cq_chunk *c = cq_tail_find(q, at);
+    while (c && at < end) {
+        int64_t n = c->base + c->cap - at;
+        if (n > end - at)
+            n = end - at;
+        if (n > per_file - at % per_file)
+            n = per_file - at % per_file;
+        int r = write_entries(q, at, c->data + (at - c->base) * CQ_ENTRY_SIZE, n);
+        if (r)
+            return r;
+        at += n;
+        atomic_store_explicit(&q->persisted, at, memory_order_release);
+        if (at == c->base + c->cap)
+            c = atomic_load_explicit(&c->next, memory_order_acquire);
+    }
+    return 0;
+}
+
+/* The queue takes no more entries for now: its chunks leave memory, which needs the appender out of the way. */
+static void drop_idle_tail(struct cq *q, int64_t next)
+{
+    struct cq_set *set = q->set;
+    if (set->append_lock)
+        set->append_lock(set->append_arg);
+    if (atomic_load_explicit(&q->next, memory_order_relaxed) == next)
+        cq_tail_drop(q, TAIL_DROP_ALL);
+    if (set->append_unlock)
+        set->append_unlock(set->append_arg);
+}
+
+static bool watch(struct cq *q)
+{
+    struct cq_set *set = q->set;
+    if (!push((void **)&set->watched, &set->n_watched, &set->cap_watched, sizeof(struct cq *)))
+        return false;
+    set->watched[set->n_watched++] = q;
+    q->watched = true;
+    return true;
+}
+
+struct round {
+    int64_t least;      /* write tails of at least this many entries */
+    int64_t waiting;    /* entries left in tails */
+    int64_t written_to; /* lowered to the first entry left */
+    int error;
+    struct cq *failed;
+};
+
+/* One queue in one round; false: nothing more to do for it until it is marked dirty again. */
+static bool visit(struct cq *q, struct round *round)
+{
+    int64_t next = atomic_load_explicit(&q->next, memory_order_acquire);
+    int64_t from = atomic_load_explicit(&q->persisted, memory_order_relaxed);
+    bool moved = next > from;
+    if (moved && next - from >= round->least && round->error == 0) {
+        round->error = write_tail(q, next);
+        if (round->error)
+            round->failed = q;
+        from = atomic_load_explicit(&q->persisted, memory_order_relaxed);
+    }
+    if (from < next) {
+        struct store_entry e;
+        round->waiting += next - from;
+        if (cq_tail_read(q, from, &e, 1, false) == 1 && e.physical_offset < round->written_to)
+            round->written_to = e.physical_offset;
+        q->idle_rounds = 0;
+        return true;
+    }
+    cq_tail_drop(q, TAIL_KEEP_LAST);
+    q->idle_rounds = moved ? 0 : (uint8_t)(q->idle_rounds + 1);
+    if (q->idle_rounds < IDLE_ROUNDS)
+        return true;
+    if (atomic_load_explicit(&q->head, memory_order_relaxed))
+        drop_idle_tail(q, next);
+    return false;
+}
+
+/* Looks at all queues that were appended to since the last round or are still watched. A queue marked clean here is
+ * watched for some rounds more, so an append that saw the old mark is found in the next round (its log_end lies behind
+ * this one). */
+static void visit_dirty(struct cq_set *set, struct round *round)
+{
+    struct cq *q = atomic_exchange_explicit(&set->dirty, NULL, memory_order_acquire);
+    while (q) {
+        struct cq *next = q->dirty_next;
+        atomic_fetch_and(&q->flags, ~(uint32_t)CQ_DIRTY);
+        q->idle_rounds = 0;
+        if (!q->watched && !watch(q)) {
+            round->error = -ENOMEM;
+            cq_mark_dirty(q);
+        }
+        q = next;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < set->n_watched; i++) {
+        q = set->watched[i];
+        if (visit(q, round))
+            set->watched[kept++] = q;
+        else
+            q->watched = false;
+    }
+    set->n_watched = kept;
+    if (kept == 0 && set->cap_watched > 65536) {
+        free(set->watched);
+        set->watched = NULL;
+        set->cap_watched = 0;
+    }
+}
+
+static int sync_folder(const struct cq_set *set, char *path)
+{
+    /* A folder that is gone belongs to a queue deleted meanwhile. */
+    int r = set->fs->sync_dir(set->fs, path);
+    return r == -ENOENT ? 0 : r;
+}
+
+/* The names of a new file: its folder, the topic's, and the root of all. */
+static int sync_names(const struct cq *q)
+{
+    char path[CQ_PATH_SIZE];
+    int r = cq_path(q, -1, path);
+    if (r == 0)
+        r = sync_folder(q->set, path);
+    if (r)
+        return r;
+    *strrchr(path, '/') = '\0';
+    return sync_folder(q->set, path);
+}
+
+static int sync_files(struct cq_set *set, struct cq **failed)
+{
+    bool created = false;
+    for (size_t i = 0; i < set->n_unsynced; i++) {
+        struct cq_unsynced *u = &set->unsynced[i];
+        struct cq_file *file;
+        *failed = u->q;
+        int r = cq_file_acquire(u->q, u->start, true, false, &file, NULL);
+        if (r == -ENOENT)
+            continue; /* deleted meanwhile */
+        if (r)
+            return r;
+        r = set->fs->datasync(set->fs, file->fd);
+        cq_file_release(set, file);
+        if (r == 0 && u->created) {
+            created = true;
+            r = sync_names(u->q);
+        }
+        if (r)
+            return r;
+    }
+    int r = created ? sync_folder(set, set->dir) : 0;
+    if (r)
+        return r;
+    for (size_t i = 0; i < set->n_unsynced; i++)
+        set->unsynced[i].q->unsynced = -1;
+    set->n_unsynced = 0;
+    return 0;
+}
+
+int cq_set_persist(struct cq_set *set, bool sync, int64_t log_end, int64_t *written_to, struct err *err)
+{
+    pthread_mutex_lock(&set->io);
+    struct round round = {.least = sync ? 1 : LEAST_ENTRIES, .written_to = log_end};
+    visit_dirty(set, &round);
+    if (!sync && round.error == 0 && round.waiting > WAITING_MAX) {
+        round = (struct round){.least = 1, .written_to = log_end};
+        visit_dirty(set, &round);
+    }
+    cq_retired_free(set);
+    int result = 0;
+    if (round.error) {
+        result = -1;
+        err_sys(
+            err, -round.error,
+            "cannot write consume queue %s/%d under %s; its entries stay in memory and are written once this is mended",
+            round.failed ? round.failed->topic : "?", round.failed ? round.failed->id : 0, set->dir);
+    } else if (sync) {
+        struct cq *failed = NULL;
+        int r = sync_files(set, &failed);
+        if (r) {
+            result = -2;
+            err_sys(
+                err, -r,
+                "cannot sync consume queue %s/%d under %s: what is on the disk is not known any more; check the disk",
+                failed ? failed->topic : "?", failed ? failed->id : 0, set->dir);
+        }
+    }
+    *written_to = round.written_to;
+    pthread_mutex_unlock(&set->io);
+    return result;
+}
+
+/* ---- the old end
+ * ------------------------------------------------------------------------------------------------------ */
+
+/* First entry of [lo, hi) that lies at or behind log_min; the entry before hi does. -1 when entries cannot be read. */
+static int64_t first_behind(struct cq *q, int64_t lo, int64_t hi, int64_t log_min, int64_t *physical)
+{
+    struct store_entry e;
+    hi--;
+    while (lo < hi) {
+        int64_t mid = lo + (hi - lo) / 2, look = mid;
+        do { /* blanks in the middle tell nothing: take the next entry that does */
+            if (cq_peek(q, look, &e, 1) != 1)
+                return -1;
+        } while (cq_entry_preblank(&e) && ++look < hi);
+        if (e.physical_offset >= log_min && !cq_entry_preblank(&e))
+            hi = mid;
+        else
+            lo = look + 1 < hi ? look + 1 : hi;
+    }
+    do {
+        if (cq_peek(q, lo, &e, 1) != 1)
+            return -1;
+    } while (cq_entry_preblank(&e) && ++lo < atomic_load_explicit(&q->next, memory_order_relaxed));
+    *physical = e.physical_offset;
+    return lo;
+}
+
+static void raise_min(struct cq *q, int64_t log_min)
+{
+    int64_t next = atomic_load_explicit(&q->next, memory_order_acquire);
+    int64_t min = atomic_load_explicit(&q->min, memory_order_relaxed);
+    if (min >= next || q->min_physical >= log_min)
+        return;
+    int64_t physical = -1, first = next;
+    if (atomic_load_explicit(&q->last_end, memory_order_relaxed) > log_min) {
+        first = first_behind(q, min, next, log_min, &physical);
+        if (first < 0)
+            return;
+    }
+    q->min_physical = physical;
+    atomic_store_explicit(&q->min, first, memory_order_release);
+}
+
+/* Files that end at or before min; the one with the newest entry stays. */
+static int64_t delete_files(struct cq *q)
+{
+    struct cq_set *set = q->set;
+    int64_t persisted = atomic_load_explicit(&q->persisted, memory_order_relaxed);
+    if (q->first_file < 0 || persisted == 0)
+        return 0;
+    int64_t keep = cq_file_of(set, persisted - 1);
+    int64_t min_file = cq_file_of(set, atomic_load_explicit(&q->min, memory_order_relaxed));
+    if (min_file < keep)
+        keep = min_file;
+    int64_t deleted = 0;
+    while (q->first_file < keep) {
+        char path[CQ_PATH_SIZE];
+        cq_file_forget(q, q->first_file);
+        int r = cq_path(q, q->first_file, path);
+        if (r == 0)
+            r = set->fs->unlink(set->fs, path);
+        if (r && r != -ENOENT) {
+            LOG_LIMITED(LOG_WARN, "store", "cannot delete the expired consume queue file %s: %s; tried again later",
+                        path, strerror(-r));
+            break;
+        }
+        deleted += r == 0;
+        q->first_file += set->file_size;
+    }
+    return deleted;
+}
+
+struct front {
+    int64_t log_min;
+    int64_t deleted;
+};
+
+static void truncate_front(void *arg, struct cq *q)
+{
+    struct front *f = arg;
+    raise_min(q, f->log_min);
+    f->deleted += delete_files(q);
+}
+
+int64_t cq_set_truncate_front(struct cq_set *set, int64_t log_min)
+{
+    pthread_mutex_lock(&set->io);
+    struct front f = {.log_min = log_min};
+    if (log_min > set->front) {
+        cq_set_each(set, truncate_front, &f);
+        set->front = log_min;
+    }
+    pthread_mutex_unlock(&set->io);
+    return f.deleted;
+}
