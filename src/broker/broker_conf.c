@@ -1,0 +1,96 @@
+#include "broker/broker_conf.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define AT(member) offsetof(struct broker_conf, member)
+#define S(name, member, def, live, doc)                                                                                \
+    {                                                                                                                  \
+        name, CONF_STR, AT(member), def, 0, 0, NULL, live, doc                                                         \
+    }
+#define B(name, member, def, doc)                                                                                      \
+    {                                                                                                                  \
+        name, CONF_BOOL, AT(member), def, 0, 0, NULL, true, doc                                                        \
+    }
+#define I(name, member, def, low, high, live, doc)                                                                     \
+    {                                                                                                                  \
+        name, CONF_I32, AT(member), def, low, high, NULL, live, doc                                                    \
+    }
+#define L(name, member, def, low, high, live, doc)                                                                     \
+    {                                                                                                                  \
+        name, CONF_I64, AT(member), def, low, high, NULL, live, doc                                                    \
+    }
+
+enum { DAY_MS = 86400000 };
+
+/* clang-format off */
+static const struct conf_key keys[] = {
+    S("brokerName", broker_name, NULL, false, "name of this broker; the name of the host when not set"),
+    S("brokerClusterName", cluster_name, "DefaultCluster", false, "name of the cluster it belongs to"),
+    L("brokerId", broker_id, "0", 0, INT64_MAX, false, "0: the master of its name, larger: a slave"),
+    S("brokerIP1", broker_ip1, NULL, false, "address that clients use; found out when not set"),
+    S("brokerIP2", broker_ip2, NULL, false, "address that slaves use; brokerIP1 when not set"),
+    S("bindAddress", bind_address, NULL, false, "address to listen on"),
+    I("listenPort", listen_port, "10911", 0, 65535, false, "port to listen on; 0: any free one"),
+    S("namesrvAddr", namesrv_addr, NULL, false, "name servers, host:port, separated by ;"),
+    S("regionId", region_id, "DefaultRegion", false, "region written into messages and answers"),
+
+    I("brokerPermission", permission, "6", 0, 15, true, "what clients may do: 4 read, 2 write, 6 both"),
+    I("defaultTopicQueueNums", default_topic_queue_nums, "8", 1, 65536, true, "queues of a topic that is created by a send"),
+    B("autoCreateTopicEnable", auto_create_topic, "true", "a send to an unknown topic creates it"),
+    B("autoCreateSubscriptionGroup", auto_create_group, "true", "an unknown consumer group is created when it is first seen"),
+    B("enableCreateSysGroup", auto_create_system_group, "true", "groups named CID_RMQ_SYS_... are created in any case"),
+    B("clusterTopicEnable", cluster_topic, "true", "the topic named like the cluster can be read and written"),
+    B("brokerTopicEnable", broker_topic, "true", "the topic named like the broker can be read and written"),
+    B("traceTopicEnable", trace_topic, "false", "keep the topic of message traces"),
+    S("msgTraceTopicName", trace_topic_name, "RMQ_SYS_TRACE_TOPIC", false, "topic of message traces"),
+    B("traceOn", trace_on, "true", "tells clients to trace"),
+    B("validateSystemTopicWhenUpdateTopic", validate_system_topic, "true", "system topics cannot be changed by admin commands"),
+
+    B("rejectTransactionMessage", reject_transaction, "false", "refuse transactional messages"),
+    B("enableRegisterProducer", register_producer, "true", "keep producers also where rejectTransactionMessage makes them needless"),
+    B("longPollingEnable", long_polling, "true", "a pull that finds nothing waits for messages as long as it allows"),
+    I("shortPollingTimeMills", short_polling_ms, "1000", 1, DAY_MS, true, "ms such a pull waits without longPollingEnable"),
+    B("litePullMessageEnable", lite_pull, "true", "answer lite pull requests"),
+    B("rejectPullConsumerEnable", reject_pull_consumer, "false", "refuse consumers that only pull"),
+    B("slaveReadEnable", slave_read, "false", "a consumer that lags far behind is sent to a slave"),
+    B("enablePropertyFilter", enable_property_filter, "false", "consumers may filter by SQL92"),
+    B("useServerSideResetOffset", server_side_reset, "true", "a reset of offsets is kept here until the next pull"),
+    B("realTimeNotifyConsumerChange", notify_change_realtime, "true", "tell the members of a group at once when one comes or goes"),
+    B("storeReplyMessageEnable", store_reply_message, "true", "replies are stored besides being pushed to their requester"),
+    B("recallMessageEnable", recall_enable, "false", "delayed messages may be recalled"),
+
+    B("brokerFastFailureEnable", fast_failure, "true", "refuse sends early while the store is held up"),
+    L("waitTimeMillsInSendQueue", wait_send_queue_ms, "200", 0, INT64_MAX, true, "ms a send may wait before it is refused"),
+    L("startAcceptSendRequestTimeStamp", start_accept_send_ms, "0", 0, INT64_MAX, true, "sends before this time (ms) are refused"),
+
+    I("registerNameServerPeriod", register_period_ms, "30000", 1, INT32_MAX, true, "ms between registrations, within 10 s to 60 s"),
+    I("registerBrokerTimeoutMills", namesrv_timeout_ms, "24000", 1, INT32_MAX, true, "ms a registration may take"),
+    B("forceRegister", force_register, "true", "register every time; else only when a name server knows another state"),
+    B("enableSplitRegistration", split_registration, "false", "register in pieces"),
+    I("splitRegistrationSize", split_registration_size, "800", 2, INT32_MAX, true, "topics of such a piece"),
+
+    I("flushConsumerOffsetInterval", flush_offset_interval_ms, "5000", 10, DAY_MS, true, "ms between two saves of consumer offsets"),
+    I("channelExpiredTimeout", channel_expired_ms, "120000", 1000, INT32_MAX, true, "ms after which a consumer without heartbeat is gone"),
+    I("serverChannelMaxIdleTimeSeconds", idle_seconds, "120", 0, 1000000, false, "seconds after which a silent connection ends; 0: never"),
+    I("defaultQueryMaxNum", max_query_num, "32", 1, 4096, true, "messages a query by unique key answers"),
+    I("reviveQueueNum", revive_queue_nums, "8", 1, 1024, false, "queues of the revive topic"),
+    S("configBlackList", config_black_list, "configBlackList;brokerConfigPath", false, "keys that admin commands cannot change"),
+
+    I("eventLoops", loops, "0", 0, 64, false, "event loops; 0: one a core"),
+    I("workerThreads", workers, "4", 1, 256, false, "threads for requests that may wait for the disk"),
+};
+/* clang-format on */
+
+const struct conf_table broker_conf_table = {"broker", keys, sizeof keys / sizeof keys[0]};
+
+int broker_conf_complete(struct broker_conf *c, struct err *err)
+{
+    char host[128] = "";
+    if (c->broker_name && c->broker_name[0])
+        return 0;
+    if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0')
+        strcpy(host, "DEFAULT_BROKER");
+    return conf_set(&broker_conf_table, c, STR_LIT("brokerName"), str_from(host), err);
+}
