@@ -1,0 +1,271 @@
+/*
+ * The broker's life: open the store and the configuration files, listen, run, drain, close. The order of the start is
+ * the order of need; the end is its mirror.
+ */
+#include "broker/broker_int.h"
+
+#include "base/log.h"
+#include "broker/background.h"
+#include "broker/broker_loop.h"
+#include "broker/cold_read.h"
+#include "broker/pull.h"
+#include "broker/send.h"
+#include "os/clock.h"
+#include "os/fs.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { ADMIN_WORKERS = 4, COLD_READERS = 2, LOCK_LIVE_MS = 60000, DRAIN_MS = 200 };
+
+/* ---- what the store tells ---- */
+
+static void on_arrived(void *arg, struct cq *q, uint64_t loops)
+{
+    pull_arrived(arg, q, loops);
+}
+
+static void on_flushed(void *arg, int64_t flushed)
+{
+    struct broker *b = arg;
+    for (unsigned i = 0; i < b->pool->count; i++)
+        if (b->loops[i])
+            broker_loop_flushed(b->loops[i]);
+}
+
+/* After a failed sync nobody knows what is on the disk: the only honest thing is to stop and recover from the log. */
+static void on_fatal(void *arg, const char *text)
+{
+    LOG(LOG_ERROR, "broker", "stopping at once: %s", text);
+    _exit(1);
+}
+
+/* ---- connections ---- */
+
+static void conn_closed(void *role, struct net_conn *c)
+{
+    struct broker *b = role;
+    consumer_conn_closed(b->consumers, net_conn_ref(c));
+    producer_conn_closed(b->producers, net_conn_ref(c));
+}
+
+/* ---- putting from background threads ---- */
+
+enum put_status broker_put(struct broker *b, struct topic *t, struct msg *m, struct put_result *r)
+{
+    struct store_msg put = {.m = *m, .queue = topic_queue(b->topics, t, m->queue_id)};
+    if (put.queue == NULL)
+        return PUT_UNKNOWN_ERROR;
+    put.m.topic = t->name;
+    put.tags_code = msg_tags_code(m->properties);
+    put.uniq_key = msg_property(m->properties, STR_LIT(MSG_PROP_UNIQ_KEY));
+    put.keys = msg_property(m->properties, STR_LIT(MSG_PROP_KEYS));
+    enum put_status status = store_put(b->store, &put, r);
+    if (status == PUT_OK)
+        topic_count_put(b->stats, t, r->count, r->bytes);
+    return status;
+}
+
+/* ---- start ---- */
+
+static int open_files(struct broker *b, struct err *err)
+{
+    const char *root = b->store_conf->storePathRootDir;
+    char dir[4096];
+    int n = snprintf(dir, sizeof dir, "%s/config", root);
+    if (n < 0 || (size_t)n >= sizeof dir)
+        return err_set(err, ENAMETOOLONG, "the store path '%s' is too long", root);
+    struct store_events events = {b, on_arrived, on_flushed, on_fatal};
+    if (store_open(&b->store, b->store_conf, fs_real(), &events, err) < 0)
+        return -1;
+    b->config_dir = strdup(dir);
+    b->topics = topic_manager_new(b->store, dir);
+    b->groups = group_manager_new(dir, b->conf->auto_create_group);
+    b->offsets = offset_manager_new(dir);
+    b->consumers = consumer_manager_new();
+    b->producers = producer_manager_new();
+    b->locks = lock_manager_new(LOCK_LIVE_MS);
+    b->stats = stats_new(b->conf->cluster_name);
+    b->schedule = schedule_new(b);
+    b->registration = registration_new(b);
+    if (!b->config_dir || !b->topics || !b->groups || !b->offsets || !b->consumers || !b->producers || !b->locks ||
+        !b->stats || !b->schedule || !b->registration)
+        return err_set(err, ENOMEM, "out of memory for the broker's tables");
+    if (topic_manager_load(b->topics, err) < 0 || group_manager_load(b->groups, err) < 0 ||
+        offset_manager_load(b->offsets, err) < 0 || schedule_load(b->schedule, err) < 0)
+        return -1;
+    return topic_create_system(b->topics, b->conf->cluster_name, b->conf->broker_name,
+                               b->conf->default_topic_queue_nums, b->conf->auto_create_topic, b->conf->cluster_topic,
+                               b->conf->broker_topic, err);
+}
+
+static int add_tables(struct rem_server *s, bool with_pull, struct err *err)
+{
+    const struct broker_ops *const tables[] = {
+        &send_ops,  &send_back_ops,   &reply_ops,       &client_ops,         &lock_ops,         &offset_ops,
+        &query_ops, &admin_topic_ops, &admin_group_ops, &admin_consumer_ops, &admin_broker_ops,
+    };
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
+        if (rem_server_add(s, tables[i]->ops, tables[i]->count, err) < 0)
+            return -1;
+    return with_pull ? rem_server_add(s, pull_ops.ops, pull_ops.count, err) : 0;
+}
+
+static struct rem_server *new_server(struct broker *b, bool with_pull, struct err *err)
+{
+    struct rem_server_conf conf = {
+        .what = with_pull ? "broker" : "broker-fast",
+        .role = b,
+        .idle_timeout_ms = (int64_t)b->conf->idle_seconds * 1000,
+        .workers = with_pull ? (b->conf->workers > 0 ? (unsigned)b->conf->workers : ADMIN_WORKERS) : 1,
+        .closed = conn_closed,
+    };
+    struct rem_server *s = rem_server_new(&conf, NULL, 0, err);
+    if (s && add_tables(s, with_pull, err) < 0) {
+        rem_server_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+static int set_address(struct broker *b, struct err *err)
+{
+    struct net_address a;
+    snprintf(b->address, sizeof b->address, "%s:%d", b->conf->broker_ip1, b->conf->listen_port);
+    if (net_address_parse(&a, str_from(b->address), err) < 0)
+        return -1;
+    msg_host_from(&b->store_host, &a);
+    return 0;
+}
+
+static int listen_ports(struct broker *b, const char *host, struct err *err)
+{
+    b->server = new_server(b, true, err);
+    b->fast_server = b->server ? new_server(b, false, err) : NULL;
+    if (b->fast_server == NULL)
+        return -1;
+    struct str h = str_from(host);
+    if (net_listen(&b->listener, b->pool, h, (uint16_t)b->conf->listen_port, rem_server_protocol(b->server), b->server,
+                   err) < 0)
+        return -1;
+    b->conf->listen_port = net_listener_port(b->listener);
+    if (b->conf->listen_port > 2 && net_listen(&b->fast_listener, b->pool, h, (uint16_t)(b->conf->listen_port - 2),
+                                               rem_server_protocol(b->fast_server), b->fast_server, err) < 0)
+        return -1;
+    return set_address(b, err);
+}
+
+int broker_create(struct broker **out, const struct broker_options *o, struct net_pool *pool, struct err *err)
+{
+    struct broker *b = calloc(1, sizeof *b);
+    if (b == NULL)
+        return err_set(err, ENOMEM, "out of memory for the broker");
+    b->conf = o->conf;
+    b->store_conf = o->store_conf;
+    b->config_path = o->config_path ? strdup(o->config_path) : NULL;
+    b->pool = pool;
+    b->start_time = clock_wall_ms();
+    if (open_files(b, err) < 0)
+        goto fail;
+    for (unsigned i = 0; i < pool->count; i++) {
+        b->loops[i] = broker_loop_new(b, pool->loops[i]);
+        if (b->loops[i] == NULL) {
+            err_set(err, ENOMEM, "out of memory for the broker's event loops");
+            goto fail;
+        }
+    }
+    b->cold = cold_read_new(b->store, COLD_READERS, err);
+    if (b->cold == NULL || listen_ports(b, o->listen_host, err) < 0)
+        goto fail;
+    *out = b;
+    return 0;
+fail:
+    broker_free(b);
+    return -1;
+}
+
+int broker_start(struct broker *b, struct err *err)
+{
+    if (store_start(b->store, err) < 0 || schedule_start(b->schedule, err) < 0 ||
+        registration_start(b->registration, err) < 0)
+        return -1;
+    b->background = background_start(b, err);
+    return b->background ? 0 : -1;
+}
+
+/* ---- end ---- */
+
+void broker_drain(struct broker *b)
+{
+    atomic_store(&b->draining, true);
+    registration_stop(b->registration);
+    net_listener_stop(b->listener);
+    if (b->fast_listener)
+        net_listener_stop(b->fast_listener);
+    schedule_stop(b->schedule);
+    background_stop(b->background);
+    b->background = NULL;
+    /* What clients have sent already is answered before the loops end. */
+    usleep(DRAIN_MS * 1000);
+    cold_read_stop(b->cold);
+}
+
+static void free_waits(void *arg, struct cq *q)
+{
+    pull_free_queue(q);
+}
+
+static void persist(struct broker *b)
+{
+    struct err err;
+    if (offset_persist(b->offsets, &err) < 0 || topic_persist(b->topics, &err) < 0 ||
+        group_persist(b->groups, &err) < 0)
+        LOG(LOG_ERROR, "broker", "%s", err.text);
+}
+
+void broker_free(struct broker *b)
+{
+    if (b == NULL)
+        return;
+    net_listener_free(b->listener);
+    net_listener_free(b->fast_listener);
+    background_stop(b->background);
+    if (b->cold)
+        cold_read_stop(b->cold);
+    rem_server_free(b->server);
+    rem_server_free(b->fast_server);
+    if (b->schedule)
+        schedule_free(b->schedule);
+    if (b->registration)
+        registration_free(b->registration);
+    if (b->store && b->topics && b->groups && b->offsets)
+        persist(b);
+    if (b->store)
+        store_each_queue(b->store, free_waits, b);
+    cold_read_free(b->cold);
+    for (unsigned i = 0; i < NET_MAX_LOOPS; i++)
+        broker_loop_free(b->loops[i]);
+    if (b->store)
+        store_close(b->store);
+    topic_manager_free(b->topics);
+    group_manager_free(b->groups);
+    offset_manager_free(b->offsets);
+    consumer_manager_free(b->consumers);
+    producer_manager_free(b->producers);
+    lock_manager_free(b->locks);
+    stats_free(b->stats);
+    free(b->config_path);
+    free(b->config_dir);
+    free(b);
+}
+
+uint16_t broker_port(const struct broker *b)
+{
+    return (uint16_t)b->conf->listen_port;
+}
+
+const char *broker_address(const struct broker *b)
+{
+    return b->address;
+}

@@ -1,0 +1,103 @@
+/*
+ * The broker as its own files see it. Not for other modules.
+ * Threads: members are set before the loops run and constant then, except those that say otherwise.
+ */
+#ifndef CROCKET_BROKER_BROKER_INT_H
+#define CROCKET_BROKER_BROKER_INT_H
+
+#include "broker/broker.h"
+#include "broker/consumer_manager.h"
+#include "broker/consumer_offset.h"
+#include "broker/lock_manager.h"
+#include "broker/stats.h"
+#include "broker/subscription_group.h"
+#include "broker/topic_manager.h"
+#include "message/message.h"
+#include "remoting/call.h"
+#include "remoting/server.h"
+#include "store/store.h"
+
+struct broker_loop; /* the hot path's state of one event loop: broker_loop.h */
+struct registration;
+struct schedule;
+struct cold_read;
+struct background;
+
+struct broker {
+    struct broker_conf *conf;
+    struct store_conf *store_conf;
+    char *config_path;
+    char *config_dir; /* DIR/config */
+    struct net_pool *pool;
+    struct rem_server *server;      /* main port */
+    struct rem_server *fast_server; /* the same without the pulls */
+    struct net_listener *listener, *fast_listener;
+    struct msg_host store_host; /* stamped into every message */
+    char address[80];           /* brokerIP1:port */
+    struct store *store;
+    struct topic_manager *topics;
+    struct group_manager *groups;
+    struct offset_manager *offsets;
+    struct consumer_manager *consumers;
+    struct producer_manager *producers;
+    struct lock_manager *locks;
+    struct stats *stats;
+    struct registration *registration;
+    struct schedule *schedule;
+    struct cold_read *cold;
+    struct background *background;
+    struct broker_loop *loops[NET_MAX_LOOPS];
+    int64_t start_time;
+    atomic_bool draining;
+};
+
+static inline struct broker *broker_of(struct rem_request *rq)
+{
+    return rem_role(rq);
+}
+
+/* Request tables, one for each file of handlers. */
+struct broker_ops {
+    const struct rem_op *ops;
+    size_t count;
+};
+extern const struct broker_ops send_ops;           /* send.c: 10, 310, 320 */
+extern const struct broker_ops send_back_ops;      /* send_back.c: 36 */
+extern const struct broker_ops reply_ops;          /* reply.c: 324, 325 */
+extern const struct broker_ops pull_ops;           /* pull.c: 11, 361; main port only */
+extern const struct broker_ops client_ops;         /* client_requests.c: 34, 35, 46, 38 */
+extern const struct broker_ops lock_ops;           /* lock_requests.c: 41, 42 */
+extern const struct broker_ops offset_ops;         /* offset_requests.c: 14, 15, 29, 30, 31, 32 */
+extern const struct broker_ops query_ops;          /* query_requests.c: 12, 33 */
+extern const struct broker_ops admin_topic_ops;    /* admin_topic.c */
+extern const struct broker_ops admin_group_ops;    /* admin_group.c */
+extern const struct broker_ops admin_consumer_ops; /* admin_consumer.c */
+extern const struct broker_ops admin_broker_ops;   /* admin_broker.c: config, runtime info, stats, cleaning */
+
+/* Puts a message from a thread that may block: delayed delivery, send back. topic must exist. */
+enum put_status broker_put(struct broker *b, struct topic *t, struct msg *m, struct put_result *r);
+
+/* registration.c */
+struct registration *registration_new(struct broker *b);
+int registration_start(struct registration *r, struct err *err);
+void registration_stop(struct registration *r); /* unregisters; blocks up to 3 s a name server */
+void registration_free(struct registration *r);
+void registration_all_soon(struct registration *r); /* a full registration now; any thread */
+
+/* schedule.c: delayed messages of the 18 levels */
+struct schedule *schedule_new(struct broker *b);
+int schedule_load(struct schedule *s, struct err *err);
+int schedule_start(struct schedule *s, struct err *err);
+void schedule_stop(struct schedule *s);
+void schedule_free(struct schedule *s);
+int schedule_max_level(const struct schedule *s);
+int64_t schedule_delay_ms(const struct schedule *s, int level);
+void schedule_write_offsets(struct schedule *s, struct jw *w); /* {"offsetTable":{1:n,...},"dataVersion":..} */
+/* Moves m to SCHEDULE_TOPIC_XXXX when its properties ask for a delay level: returns the schedule topic, with m's topic,
+ * queue id and properties (built in props, which must outlive m) changed and *tags_code set to the delivery time's base
+ * level; NULL: not delayed. */
+struct topic *schedule_redirect(struct broker *b, struct msg *m, struct buf *props, int *level);
+
+/* How the broker's persistence thread and scans run: broker_background.c, once a second. */
+
+#endif

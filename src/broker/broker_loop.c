@@ -1,0 +1,110 @@
+#include "broker/broker_loop.h"
+
+#include "os/clock.h"
+#include <stdlib.h>
+
+static void end_of_round(struct net_loop *loop, struct net_hook *hook)
+{
+    struct broker_loop *bl = LIST_ENTRY(hook, struct broker_loop, hook);
+    if (store_batch_count(bl->batch))
+        store_batch_commit(bl->batch, send_put_done, bl);
+    if (bl->want_flush) {
+        bl->want_flush = false;
+        store_want_flush(bl->broker->store);
+    }
+}
+
+static void flushed_task(struct net_loop *loop, struct net_task *t)
+{
+    struct broker_loop *bl = LIST_ENTRY(t, struct broker_loop, flushed_task);
+    atomic_store(&bl->flushed_posted, false);
+    send_release_parked(bl);
+}
+
+void broker_loop_flushed(struct broker_loop *bl)
+{
+    if (!atomic_exchange(&bl->flushed_posted, true))
+        net_loop_post(bl->loop, &bl->flushed_task);
+}
+
+static void park_timeout(struct net_loop *loop, struct net_timer *t)
+{
+    send_release_parked(LIST_ENTRY(t, struct broker_loop, park_timer));
+}
+
+struct broker_loop *broker_loop_new(struct broker *b, struct net_loop *loop)
+{
+    struct broker_loop *bl = calloc(1, sizeof *bl);
+    if (bl == NULL)
+        return NULL;
+    bl->broker = b;
+    bl->loop = loop;
+    bl->hook.fn = end_of_round;
+    bl->flushed_task.fn = flushed_task;
+    bl->park_timer.fn = park_timeout;
+    bl->parked_last = &bl->parked_first;
+    bl->random = (uint32_t)clock_mono_ns() | 1;
+    bl->puts = stats_item(b->stats, STATS_BROKER_PUT_NUMS, str_from(b->conf->cluster_name));
+    bl->gets = stats_item(b->stats, STATS_BROKER_GET_NUMS, str_from(b->conf->cluster_name));
+    bl->batch = store_batch_new(b->store);
+    if (bl->batch == NULL || bl->puts == NULL || bl->gets == NULL) {
+        broker_loop_free(bl);
+        return NULL;
+    }
+    net_loop_hook(loop, &bl->hook);
+    return bl;
+}
+
+static void free_sends(struct pending_send *p)
+{
+    while (p) {
+        struct pending_send *next = p->next;
+        buf_free(&p->ids);
+        free(p);
+        p = next;
+    }
+}
+
+void broker_loop_free(struct broker_loop *bl)
+{
+    if (bl == NULL)
+        return;
+    if (bl->batch)
+        store_batch_free(bl->batch);
+    free_sends(bl->free_sends);
+    free_sends(bl->parked_first);
+    while (bl->free_pins) {
+        void *next = *(void **)(void *)bl->free_pins;
+        free(bl->free_pins);
+        bl->free_pins = next;
+    }
+    buf_free(&bl->scratch);
+    map_free(&bl->topics, NULL);
+    free(bl);
+}
+
+struct topic *broker_loop_topic(struct broker_loop *bl, struct str name)
+{
+    uint64_t generation = topics_generation(bl->broker->topics);
+    if (generation != bl->topics_generation) {
+        map_clear(&bl->topics, NULL);
+        bl->topics_generation = generation;
+    }
+    struct topic *t = map_get(&bl->topics, name);
+    if (t == NULL) {
+        t = topic_find(bl->broker->topics, name);
+        if (t)
+            map_put(&bl->topics, name, t, NULL);
+    }
+    return t;
+}
+
+/* xorshift: only spreads messages over queues. */
+uint32_t broker_loop_random(struct broker_loop *bl)
+{
+    uint32_t x = bl->random;
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return bl->random = x;
+}

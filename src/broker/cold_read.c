@@ -1,0 +1,105 @@
+#include "broker/cold_read.h"
+
+#include "broker/pull.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { MAX_THREADS = 16 };
+
+struct cold_read {
+    struct store *store;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct pull *first, **last;
+    bool stopping;
+    unsigned threads;
+    pthread_t thread[MAX_THREADS];
+};
+
+static void back(struct net_loop *loop, struct net_task *t)
+{
+    pull_warmed(loop, LIST_ENTRY(t, struct pull, task));
+}
+
+static void *reader_main(void *arg)
+{
+    struct cold_read *c = arg;
+    pthread_setname_np(pthread_self(), "cold-read");
+    pthread_mutex_lock(&c->lock);
+    for (;;) {
+        while (c->first == NULL && !c->stopping)
+            pthread_cond_wait(&c->wake, &c->lock);
+        if (c->stopping)
+            break;
+        struct pull *p = c->first;
+        c->first = p->next;
+        if (c->first == NULL)
+            c->last = &c->first;
+        pthread_mutex_unlock(&c->lock);
+        store_warm(c->store, p->queue, p->offset, p->max_count, p->max_bytes);
+        p->task.fn = back;
+        net_loop_post(p->token.conn.loop, &p->task);
+        pthread_mutex_lock(&c->lock);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
+
+struct cold_read *cold_read_new(struct store *store, unsigned threads, struct err *err)
+{
+    struct cold_read *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        err_set(err, ENOMEM, "out of memory for the cold reader");
+        return NULL;
+    }
+    c->store = store;
+    c->last = &c->first;
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->wake, NULL);
+    for (; c->threads < threads && c->threads < MAX_THREADS; c->threads++) {
+        int rc = pthread_create(&c->thread[c->threads], NULL, reader_main, c);
+        if (rc != 0) {
+            err_sys(err, rc, "cannot start a thread for cold reads");
+            cold_read_stop(c);
+            cold_read_free(c);
+            return NULL;
+        }
+    }
+    return c;
+}
+
+void cold_read_submit(struct cold_read *c, struct pull *p)
+{
+    p->next = NULL;
+    pthread_mutex_lock(&c->lock);
+    *c->last = p;
+    c->last = &p->next;
+    pthread_cond_signal(&c->wake);
+    pthread_mutex_unlock(&c->lock);
+}
+
+void cold_read_stop(struct cold_read *c)
+{
+    pthread_mutex_lock(&c->lock);
+    c->stopping = true;
+    pthread_cond_broadcast(&c->wake);
+    pthread_mutex_unlock(&c->lock);
+    for (unsigned i = 0; i < c->threads; i++)
+        pthread_join(c->thread[i], NULL);
+    c->threads = 0;
+}
+
+void cold_read_free(struct cold_read *c)
+{
+    if (c == NULL)
+        return;
+    while (c->first) {
+        struct pull *p = c->first;
+        c->first = p->next;
+        pull_free(p);
+    }
+    pthread_mutex_destroy(&c->lock);
+    pthread_cond_destroy(&c->wake);
+    free(c);
+}
