@@ -67,7 +67,8 @@ static int set_key(struct server_conf *c, struct str key, struct str value, stru
         free(c->listen);
         c->listen = text;
         c->listen_set = true;
-        return text ? 0 : no_memory(err);
+        if (text == NULL)
+            return no_memory(err);
     }
     /* One port key for two servers: where both run it means the broker's, as the file is then a broker's. */
     bool port = str_eqz(key, "listenPort");
@@ -85,7 +86,7 @@ static int set_key(struct server_conf *c, struct str key, struct str value, stru
     c->ha_port_set |= str_eqz(key, "haListenPort");
     c->kv_path_set |= str_eqz(key, "kvConfigPath");
     c->config_path_set |= str_eqz(key, "configStorePath");
-    return known || java_key_known(key) ? 0 : 1;
+    return known || java_key_without_effect(key) ? 0 : 1;
 }
 
 static void tell_unknown(struct server_conf *c, struct str key)
@@ -199,7 +200,7 @@ static int read_options(struct server_conf *c, const struct args *args, struct e
     if (args_has(args, "namesrv-port")) {
         if (args_i64(args, "namesrv-port", 0, 65535, &port, err))
             return -1;
-        c->namesrv.listen_port = (int32_t)port;
+        c->namesrv.listenPort = (int32_t)port;
         c->namesrv_port_set = true;
     }
     if (args_has(args, "broker-port")) {
@@ -261,8 +262,14 @@ static int complete(struct server_conf *c, struct err *err)
         return -1;
     if (full_path(&c->store.storePathRootDir, err) || replace(&c->data, c->store.storePathRootDir, err))
         return -1;
-    if (default_path(&c->namesrv.kv_config_path, c->kv_path_set, c->data, "namesrv/kvConfig.json", err) ||
-        default_path(&c->namesrv.config_store_path, c->config_path_set, c->data, "namesrv/namesrv.properties", err))
+    /* As in Java, a name server saves changes to the file it was started with. */
+    if (c->file && !(c->roles & SERVER_BROKER) && !c->config_path_set) {
+        c->config_path_set = true;
+        if (replace(&c->namesrv.configStorePath, c->file, err))
+            return -1;
+    }
+    if (default_path(&c->namesrv.kvConfigPath, c->kv_path_set, c->data, "namesrv/kvConfig.json", err) ||
+        default_path(&c->namesrv.configStorePath, c->config_path_set, c->data, "namesrv/namesrv.properties", err))
         return -1;
     if (c->broker.broker_ip1 == NULL || c->broker.broker_ip1[0] == '\0') {
         if (is_wildcard(c->listen)) {
@@ -287,7 +294,7 @@ static int complete(struct server_conf *c, struct err *err)
     }
     /* Name servers of its own host only: a broker beside them needs no -n. Port 0 is filled in when it listens. */
     if ((c->broker.namesrv_addr == NULL || c->broker.namesrv_addr[0] == '\0') && (c->roles & SERVER_NAMESRV)) {
-        snprintf(text, sizeof text, "%s:%d", is_wildcard(c->listen) ? "127.0.0.1" : c->listen, c->namesrv.listen_port);
+        snprintf(text, sizeof text, "%s:%d", is_wildcard(c->listen) ? "127.0.0.1" : c->listen, c->namesrv.listenPort);
         return replace(&c->broker.namesrv_addr, text, err);
     }
     return 0;
@@ -317,7 +324,7 @@ int server_conf_load(struct server_conf *c, const struct args *args, unsigned ro
 
 void server_conf_free(struct server_conf *c)
 {
-    conf_free(&namesrv_conf_table, &c->namesrv);
+    namesrv_conf_free(&c->namesrv);
     conf_free(&broker_conf_table, &c->broker);
     conf_free(store_conf_table(), &c->store);
     free(c->listen);

@@ -22,26 +22,20 @@ struct server {
 
 static int namesrv_role_create(struct server *s, struct err *err)
 {
-    struct server_conf *c = s->conf;
-    const struct namesrv_options options = {&c->namesrv, c->listen, c->file};
-    return namesrv_create(&s->namesrv, &options, &s->pool, err);
-}
-
-static int namesrv_role_start(struct server *s, struct err *err)
-{
-    return namesrv_start(s->namesrv, err);
+    const struct server_conf *c = s->conf;
+    s->namesrv = namesrv_create(&c->namesrv, &s->pool, str_from(c->listen), (uint16_t)c->namesrv.listenPort, err);
+    return s->namesrv ? 0 : -1;
 }
 
 static void namesrv_role_drain(struct server *s)
 {
     if (s->namesrv)
-        namesrv_drain(s->namesrv);
+        namesrv_stop(s->namesrv);
 }
 
 static void namesrv_role_free(struct server *s)
 {
-    if (s->namesrv)
-        namesrv_free(s->namesrv);
+    namesrv_free(s->namesrv);
 }
 
 static int broker_role_create(struct server *s, struct err *err)
@@ -72,11 +66,11 @@ static void broker_role_free(struct server *s)
 static const struct role {
     unsigned bit;
     int (*create)(struct server *s, struct err *err); /* opens and listens, before the loops run */
-    int (*start)(struct server *s, struct err *err);  /* the loops run */
+    int (*start)(struct server *s, struct err *err);  /* the loops run; may be NULL */
     void (*drain)(struct server *s);                  /* the loops still run */
     void (*free)(struct server *s);                   /* the loops have stopped */
 } roles[] = {
-    {SERVER_NAMESRV, namesrv_role_create, namesrv_role_start, namesrv_role_drain, namesrv_role_free},
+    {SERVER_NAMESRV, namesrv_role_create, NULL, namesrv_role_drain, namesrv_role_free},
     {SERVER_BROKER, broker_role_create, broker_role_start, broker_role_drain, broker_role_free},
 };
 enum { ROLES = sizeof roles / sizeof roles[0] };
@@ -87,11 +81,11 @@ enum { ROLES = sizeof roles / sizeof roles[0] };
 static void print_screen(const struct server *s)
 {
     const struct server_conf *c = s->conf;
-    unsigned namesrv_port = s->namesrv ? namesrv_port_of(s->namesrv) : 0;
+    unsigned route_port = s->namesrv ? namesrv_port(s->namesrv) : 0;
     const char *host = strcmp(c->listen, "0.0.0.0") == 0 ? "127.0.0.1" : c->listen;
     printf("Crocket %s, a RocketMQ 5 server\n\n", CROCKET_VERSION);
     if (s->namesrv)
-        printf("  name server   %s:%u\n", c->listen, namesrv_port);
+        printf("  name server   %s:%u\n", c->listen, route_port);
     if (s->broker) {
         printf("  broker        %s:%u, fast port %u   (%s in %s)\n", c->listen, broker_port(s->broker),
                broker_port(s->broker) - 2, c->broker.broker_name, c->broker.cluster_name);
@@ -108,11 +102,11 @@ static void print_screen(const struct server *s)
                    : "ASYNC_FLUSH: the disk follows the sends; flushDiskType=SYNC_FLUSH waits for it");
     if (s->namesrv && s->broker) {
         char at[96] = "";
-        if (namesrv_port != 9876 || strcmp(host, "127.0.0.1") != 0)
-            snprintf(at, sizeof at, " -n %s:%u", host, namesrv_port);
+        if (route_port != 9876 || strcmp(host, "127.0.0.1") != 0)
+            snprintf(at, sizeof at, " -n %s:%u", host, route_port);
         printf("\n  first message: crocket send%s hello -m \"Hello, world\"\n", at);
         printf("  and see it:    crocket tail%s hello --from-beginning\n", at);
-        printf("  or point any RocketMQ client at the name server %s:%u\n", host, namesrv_port);
+        printf("  or point any RocketMQ client at the name server %s:%u\n", host, route_port);
     }
     printf("\nready\n");
     fflush(stdout);
@@ -145,7 +139,7 @@ static int start(struct server *s, struct err *err)
     if (net_pool_start(&s->pool, err))
         return -1;
     for (size_t i = 0; i < ROLES; i++)
-        if ((c->roles & roles[i].bit) && roles[i].start(s, err))
+        if ((c->roles & roles[i].bit) && roles[i].start && roles[i].start(s, err))
             return -1;
     return 0;
 }
