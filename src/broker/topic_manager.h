@@ -63,7 +63,17 @@ bool topic_config_of(struct topic_manager *m, struct str name, struct arena *a, 
 struct topic_config *topic_config_all(struct topic_manager *m, struct arena *a, size_t *n);
 void topic_names(struct topic_manager *m, struct arena *a, struct str **names, size_t *n);
 struct data_version topic_version(struct topic_manager *m);
+/* A new version of an unchanged table: name servers take over all of the next registration. */
+void topic_version_next(struct topic_manager *m);
+/* Version, and the configurations of the named topics that exist (all when names is NULL), of one moment. */
+struct topic_config *topic_snapshot(struct topic_manager *m, struct arena *a, const struct str *names, size_t *n,
+                                    struct data_version *version);
+/* Saves topics.json when it is behind. Changes are saved in the background soon; this is for the end. */
 int topic_persist(struct topic_manager *m, struct err *err);
+/* Marks these topics as ordered (the name server's answer to a registration); others stay as they are. */
+void topic_set_order(struct topic_manager *m, const struct str *names, size_t n);
+/* autoCreateTopicEnable, when it changes while the broker runs. */
+void topic_set_auto_create(struct topic_manager *m, bool on);
 
 /* Why a topic or group name is no good, or NULL. max: 127 or 255 (topics), 120 (groups). */
 const char *name_illegal(struct str name, size_t max);
