@@ -14,12 +14,12 @@ enum conf_type { CONF_BOOL, CONF_I32, CONF_I64, CONF_STR, CONF_ENUM };
 struct conf_key {
     const char *name; /* RocketMQ's own key */
     enum conf_type type;
-    size_t offset;           /* in the struct: bool, int32_t, int64_t, char *, int (index into names) */
-    const char *def;         /* default as text; NULL string = unset */
-    int64_t min, max;        /* of numbers; both 0 = any */
+    size_t offset;            /* in the struct: bool, int32_t, int64_t, char *, int (index into names) */
+    const char *def;          /* default as text; NULL string = unset */
+    int64_t min, max;         /* of numbers; both 0 = any */
     const char *const *names; /* CONF_ENUM: NULL-terminated */
-    bool live;               /* may change while running */
-    const char *doc;         /* what it does, one line */
+    bool live;                /* may change while running */
+    const char *doc;          /* what it does, one line */
 };
 
 struct conf_table {

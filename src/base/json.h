@@ -1,10 +1,9 @@
 /*
  * JSON in the fastjson dialect that RocketMQ peers speak: unquoted integer keys and names, whole objects as map keys,
  * single quotes, comments, trailing commas are read. {"$ref":"$.a.b[0]"} becomes what stands at that path, earlier in
- * the text; a reference to an enclosing value ("@", "..", "$") or to nothing becomes null (in a key it stays as it is), so
- * the tree has no cycles.
- * The tree lives in the caller's arena and strings without escapes are views of the parsed text: both must outlive the tree.
- * The writer appends to the caller's buf. One thread at a time.
+ * the text; a reference to an enclosing value ("@", "..", "$") or to nothing becomes null (in a key it stays as it is),
+ * so the tree has no cycles. The tree lives in the caller's arena and strings without escapes are views of the parsed
+ * text: both must outlive the tree. The writer appends to the caller's buf. One thread at a time.
  */
 #ifndef CROCKET_BASE_JSON_H
 #define CROCKET_BASE_JSON_H
@@ -29,7 +28,10 @@ struct json {
     };
 };
 
-/* At most 64 levels deep and 4 M nodes, references expanded; keys count as nodes. NULL with err set (position and reason) when the text is not acceptable. */
+/*
+ * At most 64 levels deep and 4 M nodes, references expanded; keys count as nodes. NULL with err set (position and
+ * reason) when the text is not acceptable.
+ */
 struct json *json_parse(struct arena *arena, struct str text, struct err *err);
 
 #define JSON_EACH(child, parent)                                                                                       \
@@ -54,7 +56,7 @@ const struct json *json_key_object(struct arena *arena, const struct json *membe
 /* Writer. Commas and colons are put by the writer; the caller keeps the order of begin and end right. */
 struct jw {
     struct buf *out;
-    bool pretty; /* one member a line, indented by tabs, as fastjson's pretty format of the config files */
+    bool pretty;           /* one member a line, indented by tabs, as fastjson's pretty format of the config files */
     bool escape_non_ascii; /* \uXXXX for everything outside ASCII (strict route bodies) */
     int depth;
     bool first;     /* no comma before the next element */
@@ -68,7 +70,7 @@ void jw_begin_array(struct jw *w);
 void jw_end_array(struct jw *w);
 void jw_key(struct jw *w, struct str key);
 void jw_key_i64(struct jw *w, int64_t key, bool quoted);
-/* Opens a key that is itself a JSON value (fastjson map with bean keys): write the key's value, then jw_key_object_end. */
+/* A key that is itself a JSON value (fastjson map with bean keys): begin, write the key's value, end. */
 void jw_key_object_begin(struct jw *w);
 void jw_key_object_end(struct jw *w);
 void jw_str(struct jw *w, struct str value); /* null view: null */
