@@ -45,6 +45,13 @@ bool str_to_i64(struct str s, int64_t *out)
         return false;
     uint64_t limit = negative ? (uint64_t)INT64_MAX + 1 : (uint64_t)INT64_MAX;
     uint64_t v = 0;
+    size_t safe = i + 18 < s.len ? i + 18 : s.len; /* 18 digits cannot overflow */
+    for (; i < safe; i++) {
+        unsigned digit = (unsigned char)s.ptr[i] - (unsigned)'0';
+        if (digit > 9)
+            return false;
+        v = v * 10 + digit;
+    }
     for (; i < s.len; i++) {
         unsigned digit = (unsigned char)s.ptr[i] - (unsigned)'0';
         if (digit > 9 || v > (limit - digit) / 10)
@@ -117,16 +124,21 @@ uint64_t str_hash(struct str s)
 size_t fmt_i64(char *out, int64_t v)
 {
     char tmp[20];
-    size_t n = 0;
+    size_t at = sizeof tmp;
     uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-    do {
-        tmp[n++] = (char)('0' + u % 10);
+    for (; u >= 100; u /= 100) {
+        unsigned two = (unsigned)(u % 100);
+        tmp[--at] = (char)('0' + two % 10);
+        tmp[--at] = (char)('0' + two / 10);
+    }
+    if (u >= 10) {
+        tmp[--at] = (char)('0' + u % 10);
         u /= 10;
-    } while (u);
-    size_t at = 0;
-    if (v < 0)
-        out[at++] = '-';
-    while (n)
-        out[at++] = tmp[--n];
-    return at;
+    }
+    tmp[--at] = (char)('0' + u);
+    size_t sign = v < 0;
+    if (sign)
+        out[0] = '-';
+    memcpy(out + sign, tmp + at, sizeof tmp - at);
+    return sign + sizeof tmp - at;
 }

@@ -72,6 +72,8 @@ struct rem_frame {
 
 void rem_frame_begin(struct rem_frame *f, struct buf *out, int32_t code);
 void rem_frame_str(struct rem_frame *f, const char *key, struct str value); /* nothing when the view is null */
+/* Fields written before: the text between the braces of extFields. For fields that stand in every answer. */
+void rem_frame_fields(struct rem_frame *f, struct str fields);
 void rem_frame_i64(struct rem_frame *f, const char *key, int64_t value);
 void rem_frame_bool(struct rem_frame *f, const char *key, bool value);
 /* remark: null view = none */

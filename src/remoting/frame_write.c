@@ -1,6 +1,10 @@
 /* Writes frames with a JSON header, members in alphabetical order as Java's serialiser does. */
 #include "remoting/command.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 void rem_frame_begin(struct rem_frame *f, struct buf *out, int32_t code)
 {
     f->out = out;
@@ -13,9 +17,32 @@ void rem_frame_begin(struct rem_frame *f, struct buf *out, int32_t code)
     buf_add_lit(out, ",\"extFields\":{");
 }
 
+/* No character of s needs an escape. */
+static inline bool plain(struct str s)
+{
+    size_t i = 0;
+#if defined(__SSE2__)
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), last_control = _mm_set1_epi8(0x1F);
+    for (; i + 16 <= s.len; i += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s.ptr + i));
+        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, last_control), v);
+        if (_mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)))))
+            return false;
+    }
+#endif
+    for (; i < s.len; i++)
+        if ((unsigned char)s.ptr[i] < 0x20 || s.ptr[i] == '"' || s.ptr[i] == '\\')
+            return false;
+    return true;
+}
+
 static void add_escaped(struct buf *b, struct str s)
 {
     static const char hex[] = "0123456789abcdef";
+    if (plain(s)) {
+        buf_add_str(b, s);
+        return;
+    }
     size_t from = 0;
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
@@ -52,6 +79,14 @@ void rem_frame_str(struct rem_frame *f, const char *key, struct str value)
     add_key(f, key);
     add_escaped(f->out, value);
     buf_add_lit(f->out, "\"");
+}
+
+void rem_frame_fields(struct rem_frame *f, struct str fields)
+{
+    if (f->any && fields.len)
+        buf_add_lit(f->out, ",");
+    f->any |= fields.len > 0;
+    buf_add_str(f->out, fields);
 }
 
 void rem_frame_i64(struct rem_frame *f, const char *key, int64_t value)

@@ -24,14 +24,18 @@ static bool fail(struct reader *r, const char *why)
     return false;
 }
 
-static void skip_space(struct reader *r)
+static inline void skip_space(struct reader *r)
 {
     while (r->at < r->end && (unsigned char)*r->at <= ' ')
         r->at++;
 }
 
-static bool take(struct reader *r, char c)
+static inline bool take(struct reader *r, char c)
 {
+    if (r->at < r->end && *r->at == c) { /* no white space: what every client sends */
+        r->at++;
+        return true;
+    }
     skip_space(r);
     if (r->at == r->end || *r->at != c)
         return false;
@@ -40,7 +44,7 @@ static bool take(struct reader *r, char c)
 }
 
 /* First quote or backslash at or behind p. */
-static char *find_quote(char *p, char *end)
+static inline char *find_quote(char *p, char *end)
 {
 #if defined(__SSE2__)
     const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
@@ -90,7 +94,7 @@ static char *put_utf8(char *to, unsigned cp)
 }
 
 /* One escape at r->at (behind the backslash) to `to`, which never overtakes r->at. */
-static char *unescape(struct reader *r, char *to)
+static char *unescape_rare(struct reader *r, char *to)
 {
     if (r->at == r->end)
         return NULL;
@@ -136,12 +140,43 @@ static char *unescape(struct reader *r, char *to)
     }
 }
 
+/* The separators of message properties, \u0001 and \u0002, are nearly all escapes there are: they take the short way.
+ */
+static inline char *unescape(struct reader *r, char *to)
+{
+    if (r->end - r->at >= 5 && memcmp(r->at, "u000", 4) == 0 && (unsigned char)(r->at[4] - '0') < 10) {
+        *to = (char)(r->at[4] - '0');
+        r->at += 5;
+        return to + 1;
+    }
+    return unescape_rare(r, to);
+}
+
+/* Moves the plain characters up to the next quote or backslash from r->at down to `to`; r->at ends there. */
+static inline char *move_plain(struct reader *r, char *to)
+{
+    char *p = r->at, *end = r->end;
+#if defined(__SSE2__)
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
+    for (; end - p >= 16; p += 16, to += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        if (_mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash))))
+            break;
+        _mm_storeu_si128((__m128i *)(void *)to, v);
+    }
+#endif
+    while (p < end && *p != '"' && *p != '\\')
+        *to++ = *p++;
+    r->at = p;
+    return to;
+}
+
 /* A string whose opening quote has been taken. */
-static bool string_rest(struct reader *r, struct str *out)
+static inline bool string_rest(struct reader *r, struct str *out)
 {
     char *start = r->at;
     char *p = find_quote(start, r->end);
-    if (p == r->end)
+    if (__builtin_expect(p == r->end, 0))
         return fail(r, "string without end");
     if (*p == '"') {
         *out = str_make(start, (size_t)(p - start));
@@ -150,36 +185,25 @@ static bool string_rest(struct reader *r, struct str *out)
     }
     char *to = p;
     r->at = p;
-    for (;;) {
+    do {
         r->at++; /* the backslash */
         to = unescape(r, to);
         if (to == NULL)
             return fail(r, "bad escape in a string");
-        p = find_quote(r->at, r->end);
-        if (p == r->end)
+        to = move_plain(r, to);
+        if (r->at == r->end)
             return fail(r, "string without end");
-        memmove(to, r->at, (size_t)(p - r->at));
-        to += p - r->at;
-        r->at = p;
-        if (*p == '"')
-            break;
-    }
-    r->at = p + 1;
+    } while (*r->at != '"');
+    r->at++;
     *out = str_make(start, (size_t)(to - start));
     return true;
 }
 
-/* Any value; *text = its source text (of a string: the unescaped content), *is_null for null. */
-static bool value(struct reader *r, struct str *text, bool *is_null)
+/* A value that is no string: *text = its source text, *is_null for null. */
+static bool other_value(struct reader *r, struct str *text, bool *is_null)
 {
-    skip_space(r);
-    *is_null = false;
     if (r->at == r->end)
         return fail(r, "value missing");
-    if (*r->at == '"') {
-        r->at++;
-        return string_rest(r, text);
-    }
     char *start = r->at;
     if (*r->at == '{' || *r->at == '[') {
         int depth = 0;
@@ -212,7 +236,16 @@ static bool value(struct reader *r, struct str *text, bool *is_null)
     return true;
 }
 
-static bool key(struct reader *r, struct str *out)
+/* Any value; *text = its source text (of a string: the unescaped content), *is_null for null. */
+static inline bool value(struct reader *r, struct str *text, bool *is_null)
+{
+    *is_null = false;
+    if (take(r, '"'))
+        return string_rest(r, text);
+    return other_value(r, text, is_null);
+}
+
+static inline bool key(struct reader *r, struct str *out)
 {
     if (!take(r, '"'))
         return fail(r, "member name missing");
@@ -277,19 +310,28 @@ static bool member(struct reader *r, struct rem_command *c)
         return false;
     if (is_null)
         return true;
-    if (str_eq(name, STR_LIT("code")))
-        return number(r, text, &c->code);
-    if (str_eq(name, STR_LIT("flag")))
-        return number(r, text, &c->flag);
-    if (str_eq(name, STR_LIT("opaque")))
-        return number(r, text, &c->opaque);
-    if (str_eq(name, STR_LIT("version")))
-        return number(r, text, &c->version);
-    if (str_eq(name, STR_LIT("language")))
-        c->language = language(text);
-    else if (str_eq(name, STR_LIT("remark")))
-        c->remark = text;
-    return true;
+    switch (name.len) {
+    case 4:
+        if (memcmp(name.ptr, "code", 4) == 0)
+            return number(r, text, &c->code);
+        if (memcmp(name.ptr, "flag", 4) == 0)
+            return number(r, text, &c->flag);
+        return true;
+    case 6:
+        if (memcmp(name.ptr, "opaque", 6) == 0)
+            return number(r, text, &c->opaque);
+        if (memcmp(name.ptr, "remark", 6) == 0)
+            c->remark = text;
+        return true;
+    case 7:
+        return memcmp(name.ptr, "version", 7) != 0 || number(r, text, &c->version);
+    case 8:
+        if (memcmp(name.ptr, "language", 8) == 0)
+            c->language = language(text);
+        return true;
+    default:
+        return true;
+    }
 }
 
 bool rem_decode_json_header(char *text, size_t len, struct rem_command *out, const char **why)

@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-static unsigned slot_of(const char *name, size_t len)
+static inline unsigned slot_of(const char *name, size_t len)
 {
     unsigned first = (unsigned char)name[0], last = (unsigned char)name[len - 1];
     return (first + 7 * last + 13 * (unsigned)len) % REM_SCHEMA_SLOTS;
@@ -22,13 +22,14 @@ void rem_schema_ready(struct rem_schema *s)
     }
 }
 
-static const struct rem_schema_field *find(const struct rem_schema *s, struct str key)
+static inline const struct rem_schema_field *find(const struct rem_schema *s, struct str key)
 {
     if (key.len == 0)
         return NULL;
     for (unsigned at = slot_of(key.ptr, key.len); s->slot[at]; at = (at + 1) % REM_SCHEMA_SLOTS) {
         const struct rem_schema_field *f = &s->fields[s->slot[at] - 1];
-        if (f->name_len == key.len && memcmp(f->name, key.ptr, key.len) == 0)
+        if (f->name_len == key.len && f->name[0] == key.ptr[0] &&
+            (key.len == 1 || memcmp(f->name, key.ptr, key.len) == 0))
             return f;
     }
     return NULL;
@@ -45,7 +46,7 @@ static bool set(const struct rem_schema_field *f, struct str value, void *member
     case REM_TYPE_I64:
         return str_to_i64(value, member);
     case REM_TYPE_BOOL:
-        *(bool *)member = str_ieq(value, STR_LIT("true"));
+        *(bool *)member = value.len == 4 && (value.ptr[0] | 32) == 't' && str_ieq(value, STR_LIT("true"));
         return true;
     }
     return false;

@@ -1,4 +1,5 @@
-/* Frames and both headers: any bytes are decoded or refused, never read beyond; what was decoded can be bound to a schema. */
+/* Frames and both headers: any bytes are decoded or refused, never read beyond; what was decoded can be bound to a
+ * schema. */
 #include "remoting/headers_client.h"
 #include <stdlib.h>
 
@@ -6,7 +7,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct rem_schema *const schemas[] = {&send_req_schema, &send_req_v2_schema, &pull_req_schema, &send_back_req_schema};
+    static struct rem_schema *const schemas[] = {&send_req_schema, &send_req_v2_schema, &pull_req_schema,
+                                                 &send_back_req_schema};
     size_t total;
     uint8_t *copy = malloc(size ? size : 1);
     if (copy == NULL)
@@ -33,7 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             buf_add_str(&b, c.body);
             rem_frame_finish(&f, 0);
             struct rem_command again;
-            if (b.len < REM_FRAME_MAX && (!rem_decode(b.data, b.len, &again, &why) || again.opaque != c.opaque || !str_eq(again.remark, c.remark)))
+            if (b.len < REM_FRAME_MAX && (!rem_decode(b.data, b.len, &again, &why) || again.opaque != c.opaque ||
+                                          !str_eq(again.remark, c.remark)))
                 abort();
             buf_free(&b);
         } else if (why == NULL) {

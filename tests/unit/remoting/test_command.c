@@ -1,9 +1,9 @@
 /* The frame and both header encodings: what peers send is read as they mean it, what is malformed is refused. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include "remoting/headers_client.h"
 #include <stdlib.h>
@@ -27,10 +27,12 @@ static void reads_a_java_header(void **state)
 {
     struct rem_command c;
     const char *why = NULL;
-    assert_true(decode_json("{\"code\":310,\"extFields\":{\"a\":\"pg\",\"b\":\"TopicTest\",\"e\":\"3\",\"f\":\"0\",\"g\":\"1700000000000\","
-                            "\"h\":\"0\",\"i\":\"KEYS\\u0001k1\\u0002TAGS\\u0001A\\u0002\",\"m\":\"false\"},\"flag\":0,\"language\":\"JAVA\","
-                            "\"opaque\":42,\"serializeTypeCurrentRPC\":\"JSON\",\"version\":479}",
-                            &c, &why));
+    assert_true(decode_json(
+        "{\"code\":310,\"extFields\":{\"a\":\"pg\",\"b\":\"TopicTest\",\"e\":\"3\",\"f\":\"0\",\"g\":\"1700000000000\","
+        "\"h\":\"0\",\"i\":\"KEYS\\u0001k1\\u0002TAGS\\u0001A\\u0002\",\"m\":\"false\"},\"flag\":0,\"language\":"
+        "\"JAVA\","
+        "\"opaque\":42,\"serializeTypeCurrentRPC\":\"JSON\",\"version\":479}",
+        &c, &why));
     assert_int_equal(c.code, 310);
     assert_int_equal(c.opaque, 42);
     assert_int_equal(c.version, 479);
@@ -52,9 +54,10 @@ static void accepts_what_other_clients_send(void **state)
 {
     struct rem_command c;
     const char *why = NULL;
-    assert_true(decode_json(" { \"code\" : 11 , \"extFields\" : { \"queueId\" : 5, \"x\":null, \"o\":{\"k\":[1,\"}\"]}, \"t\":true } ,"
-                            "\"language\":9, \"unknown\":[{\"a\":\"\\\"\"}], \"remark\":\"\\u00e9\\ud83d\\ude00\\n\" }",
-                            &c, &why));
+    assert_true(decode_json(
+        " { \"code\" : 11 , \"extFields\" : { \"queueId\" : 5, \"x\":null, \"o\":{\"k\":[1,\"}\"]}, \"t\":true } ,"
+        "\"language\":9, \"unknown\":[{\"a\":\"\\\"\"}], \"remark\":\"\\u00e9\\ud83d\\ude00\\n\" }",
+        &c, &why));
     assert_int_equal(c.code, 11);
     assert_int_equal(c.language, REM_LANG_GO);
     assert_true(str_eqz(rem_ext(&c, "queueId"), "5"));
@@ -72,8 +75,19 @@ static void accepts_what_other_clients_send(void **state)
 static void refuses_broken_json(void **state)
 {
     static const char *const broken[] = {
-        "",  "[]", "{",  "{\"code\":1", "{\"code\":}", "{\"code\":1x}", "{\"code\" 1}", "{\"extFields\":{\"a\"}}", "{\"extFields\":{\"a\":\"b",
-        "{\"code\":99999999999}", "{\"remark\":\"\\u12\"}", "{\"remark\":\"\\", "{\"code\":1,,}",
+        "",
+        "[]",
+        "{",
+        "{\"code\":1",
+        "{\"code\":}",
+        "{\"code\":1x}",
+        "{\"code\" 1}",
+        "{\"extFields\":{\"a\"}}",
+        "{\"extFields\":{\"a\":\"b",
+        "{\"code\":99999999999}",
+        "{\"remark\":\"\\u12\"}",
+        "{\"remark\":\"\\",
+        "{\"code\":1,,}",
     };
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
         struct rem_command c;
@@ -86,8 +100,9 @@ static void refuses_broken_json(void **state)
 static void reads_the_binary_header(void **state)
 {
     /* code 310, GO, version 479, opaque 7, flag 2, remark "hi", topic=T, empty e */
-    static const uint8_t header[] = {0x01, 0x36, 9, 0x01, 0xdf, 0, 0, 0, 7, 0, 0, 0, 2, 0, 0, 0, 2, 'h', 'i', 0, 0, 0, 19,
-                                     0, 1, 'e', 0, 0, 0, 0, 0, 5, 't', 'o', 'p', 'i', 'c', 0, 0, 0, 1, 'T'};
+    static const uint8_t header[] = {0x01, 0x36, 9, 0x01, 0xdf, 0,   0,   0,   7,   0, 0, 0,   2, 0,
+                                     0,    0,    2, 'h',  'i',  0,   0,   0,   19,  0, 1, 'e', 0, 0,
+                                     0,    0,    0, 5,    't',  'o', 'p', 'i', 'c', 0, 0, 0,   1, 'T'};
     struct buf b = {0};
     buf_add_be32(&b, 4 + sizeof header + 1);
     buf_add_be32(&b, 1u << 24 | sizeof header);
@@ -167,7 +182,8 @@ static void names_the_missing_field(void **state)
     const char *why = NULL, *bad = NULL;
     struct pull_req h;
     rem_schema_ready(&pull_req_schema);
-    assert_true(decode_json("{\"code\":11,\"extFields\":{\"consumerGroup\":\"g\",\"topic\":\"t\",\"queueId\":\"x\"}}", &c, &why));
+    assert_true(decode_json("{\"code\":11,\"extFields\":{\"consumerGroup\":\"g\",\"topic\":\"t\",\"queueId\":\"x\"}}",
+                            &c, &why));
     assert_false(rem_schema_decode(&pull_req_schema, &c, &h, &bad));
     assert_string_equal(bad, "queueId");
     assert_true(decode_json("{\"code\":11,\"extFields\":{\"consumerGroup\":\"g\"}}", &c, &why));
@@ -178,11 +194,10 @@ static void names_the_missing_field(void **state)
 /* Every schema of the clients: fill each field, write, read back the same. */
 static void schemas_survive_a_round_trip(void **state)
 {
-    static struct rem_schema *const all[] = {&send_req_schema,         &send_req_v2_schema,
-                                             &send_resp_schema,        &pull_req_schema,
-                                             &pull_resp_schema,        &query_message_req_schema,
-                                             &search_offset_req_schema, &send_back_req_schema,
-                                             &unregister_client_req_schema};
+    static struct rem_schema *const all[] = {
+        &send_req_schema,          &send_req_v2_schema,   &send_resp_schema,
+        &pull_req_schema,          &pull_resp_schema,     &query_message_req_schema,
+        &search_offset_req_schema, &send_back_req_schema, &unregister_client_req_schema};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         struct rem_schema *s = all[i];
         _Alignas(16) char in[REM_HEADER_MAX] = {0}, out[REM_HEADER_MAX] = {0};
@@ -227,9 +242,9 @@ static void schemas_survive_a_round_trip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_a_java_header),  cmocka_unit_test(accepts_what_other_clients_send),
-        cmocka_unit_test(refuses_broken_json),  cmocka_unit_test(reads_the_binary_header),
-        cmocka_unit_test(judges_frame_lengths), cmocka_unit_test(writes_what_it_reads),
+        cmocka_unit_test(reads_a_java_header),     cmocka_unit_test(accepts_what_other_clients_send),
+        cmocka_unit_test(refuses_broken_json),     cmocka_unit_test(reads_the_binary_header),
+        cmocka_unit_test(judges_frame_lengths),    cmocka_unit_test(writes_what_it_reads),
         cmocka_unit_test(names_the_missing_field), cmocka_unit_test(schemas_survive_a_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
