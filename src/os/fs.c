@@ -32,6 +32,33 @@ int fs_read_all(const struct fs *fs, int fd, void *buf, size_t n, int64_t at)
     return (size_t)got == n ? 0 : -ENODATA;
 }
 
+int fs_all_zero(const struct fs *fs, int fd, int64_t at, int64_t end)
+{
+    static const char zeros[4096];
+    enum { CHUNK = 65536 };
+    char *buf = malloc(CHUNK);
+    int r = buf ? 1 : -ENOMEM;
+    while (r == 1) {
+        at = fs->next_data(fs, fd, at);
+        if (at < 0)
+            r = (int)at;
+        if (at < 0 || at >= end)
+            break;
+        ssize_t got = fs->pread(fs, fd, buf, end - at < CHUNK ? (size_t)(end - at) : CHUNK, at);
+        if (got <= 0) {
+            r = got < 0 ? (int)got : 1;
+            break;
+        }
+        for (ssize_t i = 0; i < got && r == 1; i += (ssize_t)sizeof zeros) {
+            size_t part = (size_t)(got - i) < sizeof zeros ? (size_t)(got - i) : sizeof zeros;
+            r = memcmp(buf + i, zeros, part) == 0;
+        }
+        at += got;
+    }
+    free(buf);
+    return r;
+}
+
 int fs_mkdirs(const struct fs *fs, const char *path)
 {
     char part[PATH_SIZE];

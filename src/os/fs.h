@@ -54,6 +54,8 @@ struct fs {
     int (*truncate)(const struct fs *fs, int fd, int64_t size);
     /* The range reads as zero from now on; the file's size stays. */
     int (*zero)(const struct fs *fs, int fd, int64_t at, int64_t n);
+    /* First place at or behind `at` that may hold something else than zero, the file's size if there is none. */
+    int64_t (*next_data)(const struct fs *fs, int fd, int64_t at);
     /* Hint: starts reading the range into memory. */
     void (*readahead)(const struct fs *fs, int fd, int64_t at, int64_t n);
     /* Hint: the pages of the range are not wanted any more. */
@@ -93,6 +95,8 @@ const struct fs *fs_real(void);
 int fs_write_all(const struct fs *fs, int fd, const void *buf, size_t n, int64_t at);
 /* Reads exactly n bytes; -ENODATA when the file is shorter. */
 int fs_read_all(const struct fs *fs, int fd, void *buf, size_t n, int64_t at);
+/* 1 when all bytes of [at, end) are zero, 0 when not. Passes over holes and unwritten space without reading it. */
+int fs_all_zero(const struct fs *fs, int fd, int64_t at, int64_t end);
 /* Makes the directory and its parents. 0 also when it is there. */
 int fs_mkdirs(const struct fs *fs, const char *path);
 /* The directory a path lies in: everything before the last slash, "." without one. False when out is too small. */

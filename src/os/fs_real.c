@@ -133,6 +133,17 @@ static int real_zero(const struct fs *fs, int fd, int64_t at, int64_t n)
     return 0;
 }
 
+static int64_t real_next_data(const struct fs *fs, int fd, int64_t at)
+{
+    off_t found = lseek(fd, at, SEEK_DATA);
+    if (found >= 0)
+        return found;
+    if (errno != ENXIO)
+        return errno == EINVAL || errno == EOPNOTSUPP ? at : fail();
+    struct stat st;
+    return fstat(fd, &st) ? fail() : st.st_size;
+}
+
 static void real_readahead(const struct fs *fs, int fd, int64_t at, int64_t n)
 {
     (void)posix_fadvise(fd, at, n, POSIX_FADV_WILLNEED);
@@ -298,6 +309,7 @@ const struct fs *fs_real(void)
         .allocate = real_allocate,
         .truncate = real_truncate,
         .zero = real_zero,
+        .next_data = real_next_data,
         .readahead = real_readahead,
         .dontneed = real_dontneed,
         .map = real_map,

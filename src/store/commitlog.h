@@ -50,9 +50,9 @@ struct log_segment *clog_pin(struct commitlog *log, int64_t offset);
 void seg_retain(struct log_segment *seg);
 void seg_release(struct log_segment *seg);
 
-/* Ends the log at `end` (end of the last whole record): zeroes what is behind it in its segment, removes later
- * segments. Before the first append. */
-int clog_set_end(struct commitlog *log, int64_t end, struct err *err);
+/* Ends the log at `end` (end of the last whole record): removes later segments and wipes what is left behind it in its
+ * own. `flushed`: the log below is known to be durable. Before the first append. */
+int clog_set_end(struct commitlog *log, int64_t end, int64_t flushed, struct err *err);
 
 /* Bytes left for records in the last segment, without the blank record's place. */
 int64_t clog_room(const struct commitlog *log);

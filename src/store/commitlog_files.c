@@ -225,35 +225,53 @@ static int remove_last(struct commitlog *log)
     return 0;
 }
 
-int clog_set_end(struct commitlog *log, int64_t end, struct err *err)
+/* The unused part must be zero, durably: an old record left there could follow a new one without a gap some day. */
+static int wipe_rest(struct commitlog *log, struct log_segment *seg, int64_t at)
+{
+    int r = fs_all_zero(log->fs, seg->fd, at, seg->size);
+    if (r)
+        return r < 0 ? r : 0;
+    LOG(LOG_INFO, "store", "clearing the rest of commit log file %020" PRId64 " behind position %" PRId64, seg->base,
+        at);
+    r = log->fs->zero(log->fs, seg->fd, at, seg->size - at);
+    return r ? r : log->fs->datasync(log->fs, seg->fd);
+}
+
+/* An empty log gets its first segment here, so that there always is a last one. */
+static int make_first(struct commitlog *log)
+{
+    int r = clog_prepare(log);
+    if (r == 0 && !clog_add_segment(log, log->next))
+        r = -ENOMEM;
+    if (r == 0)
+        log->next = NULL;
+    return r;
+}
+
+int clog_set_end(struct commitlog *log, int64_t end, int64_t flushed, struct err *err)
 {
     int r = 0;
-    while (r == 0 && log->count && clog_last(log)->base > end)
+    bool removed = false;
+    while (r == 0 && log->count && clog_last(log)->base > end) {
         r = remove_last(log);
+        removed = true;
+    }
+    if (r == 0 && removed)
+        r = log->fs->sync_dir(log->fs, log->dir);
     if (r)
         return err_sys(err, -r, "cannot remove a commit log file behind the end of the log in %s", log->dir);
+    log->written = end;
+    log->flushed = flushed < end ? flushed : end;
     struct log_segment *last = clog_last(log);
     if (last) {
-        /* The unused part must be zero: an old record left there could follow a new one without a gap some day. */
-        int64_t at = end - last->base;
-        r = log->fs->zero(log->fs, last->fd, at, last->size - at);
-        if (r == 0)
-            r = log->fs->datasync(log->fs, last->fd);
-        if (r == 0)
-            r = log->fs->sync_dir(log->fs, log->dir);
-        if (r)
-            return err_sys(err, -r, "cannot clear the end of commit log file %s/%020" PRId64, log->dir, last->base);
+        r = wipe_rest(log, last, end - last->base);
+        return r ? err_sys(err, -r, "cannot clear the end of commit log file %s/%020" PRId64, log->dir, last->base) : 0;
     }
-    log->written = log->flushed = end;
-    if (last == NULL) {
-        /* An empty log: its first segment is made here, so that the last segment always exists. */
-        log->min = end;
-        r = clog_prepare(log);
-        if (r || !clog_add_segment(log, log->next))
-            return err_sys(err, r ? -r : ENOMEM, "cannot make the first commit log file in %s (%" PRId64 " bytes)",
-                           log->dir, log->segment_size);
-        log->next = NULL;
-    }
+    log->min = end;
+    r = make_first(log);
+    if (r)
+        return err_sys(err, -r, "cannot make the first commit log file in %s (%" PRId64 " bytes)", log->dir,
+                       log->segment_size);
     return 0;
 }
 

@@ -37,6 +37,9 @@ int store_start(struct store *s, struct err *err); /* flusher, dispatcher and ba
 /* Clean stop: flushes, writes the checkpoint, removes the abort file, unlocks. Frees s. */
 void store_close(struct store *s);
 
+/* Changes a key that may change while running (conf table: live) in the store's own copy of the configuration. */
+int store_update_conf(struct store *s, struct str name, struct str value, struct err *err);
+
 /* ---- append -------------------------------------------------------------------------------------------------------- */
 
 enum put_status {
@@ -84,7 +87,8 @@ size_t store_batch_count(const struct store_batch *b);
 /* Appends all, makes them visible to consumers (with synchronous flush: once durable), and calls done once for each put,
  * in order. When it returns the records are in the page cache: they survive the death of the process. */
 void store_batch_commit(struct store_batch *b, put_done_fn done, void *arg);
-/* One message, from a thread that may block (background work, tests): commits and, with synchronous flush, waits. */
+/* One message, from a thread that may block (background work, tests): commits and, with synchronous flush, waits. In the result
+ * physical_offsets is NULL: the record begins at end_offset - bytes. r may be NULL. */
 enum put_status store_put(struct store *s, const struct store_msg *m, struct put_result *r);
 
 int64_t store_flushed(const struct store *s); /* durable up to here */

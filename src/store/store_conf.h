@@ -33,7 +33,6 @@ enum store_role { ROLE_ASYNC_MASTER, ROLE_SYNC_MASTER, ROLE_SLAVE };
     B(autoMessageVersionOnTopicLen, "true", false, "longer topics than 127 bytes are stored in format v2")             \
     B(checkCRCOnRecover, "true", false, "recovery checks the CRC of every body it passes")                             \
     B(messageIndexEnable, "true", false, "keep the key index")                                                         \
-    B(messageIndexSafe, "false", false, "recovery starts so early that the index misses nothing")                      \
     I(maxHashSlotNum, "5000000", 1, 1 << 29, false, "hash slots of an index file")                                     \
     I(maxIndexNum, "20000000", 2, 1 << 29, false, "entries of an index file")                                          \
     I(maxMsgsNumBatch, "64", 1, 4096, true, "most messages one query by key answers")                                  \
@@ -61,8 +60,6 @@ enum store_role { ROLE_ASYNC_MASTER, ROLE_SYNC_MASTER, ROLE_SLAVE };
     B(enableLmq, "false", false, "light message queues")                                                               \
     B(enableMultiDispatch, "false", false, "one message in several queues")                                            \
     I(maxLmqConsumeQueueNum, "20000", 1, INT32_MAX, true, "most light message queues")                                 \
-    B(enabledAppendPropCRC, "false", false, "records end with a CRC over all of them")                                 \
-    B(forceVerifyPropCRC, "false", false, "recovery wants the record CRC")                                             \
     S(messageDelayLevel, "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h", false, "delay levels, from 1")  \
     L(flushDelayOffsetInterval, "10000", 1, INT64_MAX, true, "ms between two saves of the delay progress")             \
     B(enableScheduleAsyncDeliver, "false", false, "delayed messages are delivered without waiting for each")           \

@@ -1,0 +1,500 @@
+/* Appending: records are encoded into the batch's own memory, then written with one call under the append lock. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "os/clock.h"
+#include "store/store_int.h"
+
+enum {
+    TOPIC_MAX = 127,          /* of ordinary topics */
+    TOPIC_MAX_RETRY = 255,    /* of retry topics */
+    RECORD_EXTRA = 64 * 1024, /* what a record may be larger than the largest body */
+    KEEP_CAPACITY = 1 << 20,  /* a batch that grew beyond gives its memory back */
+    NO_QUEUE = -1,
+    CLOCK_BACK_MS = 10000, /* smaller steps back of the clock do not show in store times */
+};
+
+struct batch_record {
+    uint32_t at, size;
+    int32_t queue; /* index into queues, NO_QUEUE: gets no queue entry */
+    uint32_t nth;  /* of the records of that queue in this batch */
+    int64_t tags_code;
+    int64_t delay_ms; /* >= 0: the tags code is the store time plus this */
+};
+
+/* A queue that occurs in the batch. */
+struct batch_queue {
+    struct cq *q;
+    int64_t base; /* queue offset of the batch's first record of it */
+    uint32_t count, appended;
+    uint64_t loops; /* to be told about the arrival */
+};
+
+struct batch_put {
+    void *user;
+    uint32_t first, count; /* records */
+    size_t bytes;
+    enum put_status status;
+};
+
+#define GROWING(type, name)                                                                                            \
+    type *name;                                                                                                        \
+    size_t n_##name, cap_##name
+
+struct store_batch {
+    struct store *s;
+    uint8_t *data;
+    size_t len, cap;
+    GROWING(struct batch_record, records);
+    GROWING(struct batch_queue, queues);
+    GROWING(struct batch_put, puts);
+    int64_t *physical; /* as many as records have room */
+    uint32_t *lookup;  /* hash of queue -> index + 1, for the round `round` */
+    uint32_t *lookup_round;
+    size_t lookup_cap;
+    uint32_t round;
+    int64_t store_time;
+};
+
+struct store_batch *store_batch_new(struct store *s)
+{
+    struct store_batch *b = calloc(1, sizeof *b);
+    if (b)
+        b->s = s;
+    return b;
+}
+
+void store_batch_free(struct store_batch *b)
+{
+    if (b == NULL)
+        return;
+    free(b->data);
+    free(b->records);
+    free(b->queues);
+    free(b->puts);
+    free(b->physical);
+    free(b->lookup);
+    free(b->lookup_round);
+    free(b);
+}
+
+size_t store_batch_count(const struct store_batch *b)
+{
+    return b->n_records;
+}
+
+static bool grow(void **array, size_t *cap, size_t need, size_t item)
+{
+    if (need <= *cap)
+        return true;
+    size_t want = *cap ? *cap : 32;
+    while (want < need)
+        want *= 2;
+    void *grown = realloc(*array, want * item);
+    if (grown == NULL)
+        return false;
+    *array = grown;
+    *cap = want;
+    return true;
+}
+
+static bool reserve(struct store_batch *b, size_t bytes, size_t records)
+{
+    size_t before = b->cap_records;
+    void *data = b->data, *recs = b->records, *queues = b->queues, *puts = b->puts;
+    bool ok = grow(&data, &b->cap, b->len + bytes, 1);
+    b->data = data;
+    ok = ok && grow(&recs, &b->cap_records, b->n_records + records, sizeof *b->records);
+    b->records = recs;
+    ok = ok && grow(&queues, &b->cap_queues, b->n_queues + 1, sizeof *b->queues);
+    b->queues = queues;
+    ok = ok && grow(&puts, &b->cap_puts, b->n_puts + 1, sizeof *b->puts);
+    b->puts = puts;
+    if (ok && (b->cap_records != before || b->physical == NULL)) {
+        int64_t *grown = realloc(b->physical, b->cap_records * sizeof *grown);
+        if (grown == NULL)
+            return false;
+        b->physical = grown;
+    }
+    return ok;
+}
+
+/* ---- which queues the batch touches
+ * ---------------------------------------------------------------------------------- */
+
+static size_t slot_of(const struct store_batch *b, const struct cq *q)
+{
+    uint64_t h = (uint64_t)(uintptr_t)q * 0x9E3779B97F4A7C15u;
+    size_t i = (size_t)(h >> 32) & (b->lookup_cap - 1);
+    while (b->lookup_round[i] == b->round && b->queues[b->lookup[i]].q != q)
+        i = (i + 1) & (b->lookup_cap - 1);
+    return i;
+}
+
+static bool grow_lookup(struct store_batch *b)
+{
+    if (b->lookup_cap >= 2 * (b->n_queues + 1))
+        return true;
+    size_t cap = b->lookup_cap ? b->lookup_cap * 2 : 64;
+    uint32_t *lookup = malloc(cap * sizeof *lookup), *round = calloc(cap, sizeof *round);
+    if (lookup == NULL || round == NULL) {
+        free(lookup);
+        free(round);
+        return false;
+    }
+    free(b->lookup);
+    free(b->lookup_round);
+    b->lookup = lookup;
+    b->lookup_round = round;
+    b->lookup_cap = cap;
+    b->round = 1;
+    for (size_t i = 0; i < b->n_queues; i++) {
+        size_t at = slot_of(b, b->queues[i].q);
+        b->lookup[at] = (uint32_t)i;
+        b->lookup_round[at] = b->round;
+    }
+    return true;
+}
+
+static int32_t queue_index(struct store_batch *b, struct cq *q)
+{
+    if (!grow_lookup(b))
+        return NO_QUEUE;
+    size_t at = slot_of(b, q);
+    if (b->lookup_round[at] == b->round)
+        return (int32_t)b->lookup[at];
+    b->lookup[at] = (uint32_t)b->n_queues;
+    b->lookup_round[at] = b->round;
+    b->queues[b->n_queues] = (struct batch_queue){.q = q};
+    return (int32_t)b->n_queues++;
+}
+
+/* ---- adding
+ * ---------------------------------------------------------------------------------------------------------- */
+
+static enum put_status check(const struct store *s, const struct store_msg *m, size_t size)
+{
+    size_t body_max = (size_t)s->conf.maxMessageSize;
+    size_t topic_max = str_starts(m->m.topic, STR_LIT("%RETRY%")) ? TOPIC_MAX_RETRY : TOPIC_MAX;
+    if (m->m.topic.len == 0 || m->m.topic.len > topic_max || str_is_null(m->m.body))
+        return PUT_MESSAGE_ILLEGAL;
+    if (m->m.properties.len > MSG_PROPERTIES_MAX)
+        return PUT_PROPERTIES_SIZE_EXCEEDED;
+    if (m->m.body.len > body_max || size > body_max + RECORD_EXTRA)
+        return PUT_MESSAGE_ILLEGAL;
+    return PUT_OK;
+}
+
+static void add_record(struct store_batch *b, const struct store_msg *m, int32_t queue)
+{
+    struct batch_record *r = &b->records[b->n_records++];
+    uint8_t *at = b->data + b->len;
+    msg_encode(at, &m->m);
+    *r = (struct batch_record){
+        .at = (uint32_t)b->len,
+        .size = get_be32(at),
+        .queue = queue,
+        .nth = queue == NO_QUEUE ? 0 : b->queues[queue].count++,
+        .tags_code = m->tags_code,
+        .delay_ms = store_delay_of(b->s, m->m.topic, m->m.properties),
+    };
+    b->len += r->size;
+}
+
+enum put_status store_batch_add_many(struct store_batch *b, const struct store_msg *m, size_t n, void *user)
+{
+    size_t bytes = 0;
+    if (n == 0)
+        return PUT_MESSAGE_ILLEGAL;
+    for (size_t i = 0; i < n; i++) {
+        size_t size = msg_record_size(&m[i].m);
+        enum put_status st = check(b->s, &m[i], size);
+        if (st != PUT_OK)
+            return st;
+        bytes += size;
+    }
+    if (bytes + CLOG_TAIL_RESERVE > (size_t)clog_segment_size(b->s->log) || b->len + bytes > INT32_MAX)
+        return PUT_MESSAGE_ILLEGAL;
+    if (!reserve(b, bytes, n))
+        return PUT_UNKNOWN_ERROR;
+    int32_t queue = NO_QUEUE;
+    if (store_is_queued(m[0].m.sys_flag)) {
+        queue = queue_index(b, m[0].queue);
+        if (queue == NO_QUEUE)
+            return PUT_UNKNOWN_ERROR;
+    }
+    b->puts[b->n_puts++] =
+        (struct batch_put){.user = user, .first = (uint32_t)b->n_records, .count = (uint32_t)n, .bytes = bytes};
+    for (size_t i = 0; i < n; i++)
+        add_record(b, &m[i], queue);
+    return PUT_OK;
+}
+
+enum put_status store_batch_add(struct store_batch *b, const struct store_msg *m, void *user)
+{
+    return store_batch_add_many(b, m, 1, user);
+}
+
+/* ---- committing
+ * ------------------------------------------------------------------------------------------------------ */
+
+bool pending_push(struct store *s, struct cq *q, int64_t max, int64_t end)
+{
+    if (s->pending_count == s->pending_cap) {
+        size_t cap = s->pending_cap ? s->pending_cap * 2 : 1024;
+        struct pending_publish *ring = malloc(cap * sizeof *ring);
+        if (ring == NULL)
+            return false;
+        for (size_t i = 0; i < s->pending_count; i++)
+            ring[i] = s->pending[(s->pending_head + i) & (s->pending_cap - 1)];
+        free(s->pending);
+        s->pending = ring;
+        s->pending_cap = cap;
+        s->pending_head = 0;
+    }
+    s->pending[(s->pending_head + s->pending_count++) & (s->pending_cap - 1)] = (struct pending_publish){q, max, end};
+    return true;
+}
+
+/* Store times go up within the log although the clock may be set back a little. */
+static int64_t stamp(struct store *s)
+{
+    int64_t now = s->fs->now_ms(s->fs);
+    if (now < s->last_store_time && s->last_store_time - now < CLOCK_BACK_MS)
+        now = s->last_store_time;
+    s->last_store_time = now;
+    return now;
+}
+
+/* Writes the final offsets and the time into the records of puts [from, to), which will stand at log offset `at`. */
+static void patch(struct store_batch *b, size_t from, size_t to, int64_t at)
+{
+    const struct batch_put *last = &b->puts[to - 1];
+    for (size_t i = b->puts[from].first; i < last->first + last->count; i++) {
+        struct batch_record *r = &b->records[i];
+        int64_t offset = r->queue == NO_QUEUE ? 0 : b->queues[r->queue].base + r->nth;
+        msg_patch(b->data + r->at, offset, at, b->store_time);
+        b->physical[i] = at;
+        at += r->size;
+    }
+}
+
+/* Adds the queue entries of the written puts [from, to). The log is ahead of the queues if this fails: only a restart,
+ * which rebuilds them from the log, gets that right. */
+static void enter(struct store_batch *b, size_t from, size_t to)
+{
+    const struct batch_put *last = &b->puts[to - 1];
+    for (size_t i = b->puts[from].first; i < last->first + last->count; i++) {
+        struct batch_record *r = &b->records[i];
+        if (r->queue == NO_QUEUE)
+            continue;
+        struct batch_queue *bq = &b->queues[r->queue];
+        int64_t tags = r->delay_ms >= 0 ? b->store_time + r->delay_ms : r->tags_code;
+        if (!cq_append(bq->q, bq->base + r->nth, b->physical[i], (int32_t)r->size, tags)) {
+            store_die(b->s, "no memory for a consume queue entry", ENOMEM);
+            return;
+        }
+        bq->appended++;
+    }
+}
+
+static void publish(struct store_batch *b)
+{
+    struct store *s = b->s;
+    int64_t end = clog_max(s->log);
+    for (size_t i = 0; i < b->n_queues; i++) {
+        struct batch_queue *bq = &b->queues[i];
+        if (bq->appended == 0)
+            continue;
+        if (!s->hide_unflushed)
+            bq->loops = cq_publish(bq->q, bq->base + bq->appended);
+        else if (!pending_push(s, bq->q, bq->base + bq->appended, end))
+            store_die(s, "no memory for messages waiting for the flush", ENOMEM);
+    }
+}
+
+static enum put_status status_of(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT || error == -EIO ? PUT_SERVICE_NOT_AVAILABLE : PUT_CREATE_FILE_FAILED;
+}
+
+/* Appends puts from `from` on as far as the last segment takes them; returns the first one left. On failure marks all
+ * the rest and returns n_puts. */
+static size_t append_run(struct store_batch *b, size_t from)
+{
+    struct commitlog *log = b->s->log;
+    int64_t room = clog_room(log);
+    size_t to = from, bytes = 0;
+    while (to < b->n_puts && (int64_t)(bytes + b->puts[to].bytes) <= room)
+        bytes += b->puts[to++].bytes;
+    bool roll = to < b->n_puts;
+    int error = 0, next_error = roll ? clog_ensure_next(log) : 0;
+    int64_t at = clog_max(log);
+    if (to > from)
+        patch(b, from, to, at);
+    const uint8_t *data = b->data + b->records[b->puts[from].first].at;
+    if (to > from || next_error == 0)
+        error = clog_append(log, data, bytes, roll && next_error == 0);
+    if (error == 0 && to > from)
+        enter(b, from, to);
+    if (error == 0 && next_error == 0)
+        return to;
+    size_t bad = error ? from : to;
+    LOG_LIMITED(LOG_ERROR, "store", "commit log append failed: %s", strerror(-(error ? error : next_error)));
+    if (error == -EIO)
+        store_die(b->s, "writing the commit log failed", EIO);
+    for (size_t i = bad; i < b->n_puts; i++)
+        b->puts[i].status = status_of(error ? error : next_error);
+    return b->n_puts;
+}
+
+static void append_all(struct store_batch *b)
+{
+    struct store *s = b->s;
+    int64_t since = clock_mono_ms();
+    pthread_mutex_lock(&s->append_lock);
+    __atomic_store_n(&s->append_since, since, __ATOMIC_RELAXED);
+    b->store_time = stamp(s);
+    for (size_t i = 0; i < b->n_queues; i++)
+        b->queues[i].base = cq_next(b->queues[i].q);
+    for (size_t next = 0; next < b->n_puts;)
+        next = append_run(b, next);
+    publish(b);
+    __atomic_store_n(&s->append_since, 0, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&s->append_lock);
+}
+
+static void refuse_all(struct store_batch *b, enum put_status status)
+{
+    for (size_t i = 0; i < b->n_puts; i++)
+        b->puts[i].status = status;
+}
+
+static void tell_arrivals(struct store_batch *b)
+{
+    struct store *s = b->s;
+    for (size_t i = 0; i < b->n_queues; i++)
+        if (b->queues[i].loops && s->events.arrived)
+            s->events.arrived(s->events.arg, b->queues[i].q, b->queues[i].loops);
+}
+
+static void tell_results(struct store_batch *b, put_done_fn done, void *arg)
+{
+    struct store *s = b->s;
+    int64_t stored = 0, bytes = 0, failed = 0;
+    for (size_t i = 0; i < b->n_puts; i++) {
+        const struct batch_put *p = &b->puts[i];
+        const struct batch_record *first = &b->records[p->first], *last = &b->records[p->first + p->count - 1];
+        struct put_result r = {.status = p->status, .count = p->count, .bytes = (uint32_t)p->bytes};
+        if (p->status == PUT_OK) {
+            r.queue_offset = first->queue == NO_QUEUE ? 0 : b->queues[first->queue].base + first->nth;
+            r.physical_offsets = b->physical + p->first;
+            r.store_time = b->store_time;
+            r.end_offset = b->physical[p->first + p->count - 1] + last->size;
+            stored += p->count;
+            bytes += (int64_t)p->bytes;
+        } else {
+            failed += p->count;
+        }
+        done(arg, p->user, &r);
+    }
+    stat_add(&s->puts, stored);
+    stat_add(&s->put_bytes, bytes);
+    if (failed)
+        stat_add(&s->put_failed, failed);
+}
+
+static void reset(struct store_batch *b)
+{
+    b->len = b->n_records = b->n_queues = b->n_puts = 0;
+    if (++b->round == 0) {
+        b->round = 1;
+        memset(b->lookup_round, 0, b->lookup_cap * sizeof *b->lookup_round);
+    }
+    if (b->cap > KEEP_CAPACITY) {
+        free(b->data);
+        b->data = NULL;
+        b->cap = 0;
+    }
+}
+
+/* The append lock has been held for so long that waiting for it would stop the caller's other work. */
+static bool is_stuck(struct store *s)
+{
+    int64_t since = __atomic_load_n(&s->append_since, __ATOMIC_RELAXED);
+    return since && clock_mono_ms() - since >= s->conf.osPageCacheBusyTimeOutMills;
+}
+
+void store_batch_commit(struct store_batch *b, put_done_fn done, void *arg)
+{
+    struct store *s = b->s;
+    if (b->n_puts == 0)
+        return;
+    if (store_not_writable(s))
+        refuse_all(b, PUT_SERVICE_NOT_AVAILABLE);
+    else if (is_stuck(s))
+        refuse_all(b, PUT_PAGE_CACHE_BUSY);
+    else {
+        append_all(b);
+        tell_arrivals(b);
+        if (s->sync_flush)
+            store_want_flush(s);
+        if (s->index)
+            waker_wake(&s->dispatcher_wake);
+    }
+    tell_results(b, done, arg);
+    reset(b);
+}
+
+/* ---- one message
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void keep_result(void *arg, void *user, const struct put_result *r)
+{
+    struct put_result *out = arg;
+    *out = *r;
+    out->physical_offsets = NULL;
+}
+
+/* Waits until the log is durable up to end; false when it took too long. */
+static bool wait_flushed(struct store *s, int64_t end)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += s->conf.syncFlushTimeout / 1000;
+    until.tv_nsec += (long)(s->conf.syncFlushTimeout % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    if (!s->running)
+        flusher_step(s);
+    __atomic_add_fetch(&s->flushed_waiters, 1, __ATOMIC_SEQ_CST);
+    pthread_mutex_lock(&s->flushed_lock);
+    while (store_flushed(s) < end && s->running)
+        if (pthread_cond_timedwait(&s->flushed_cond, &s->flushed_lock, &until))
+            break;
+    pthread_mutex_unlock(&s->flushed_lock);
+    __atomic_sub_fetch(&s->flushed_waiters, 1, __ATOMIC_SEQ_CST);
+    return store_flushed(s) >= end;
+}
+
+enum put_status store_put(struct store *s, const struct store_msg *m, struct put_result *r)
+{
+    struct put_result own;
+    if (r == NULL)
+        r = &own;
+    memset(r, 0, sizeof *r);
+    pthread_mutex_lock(&s->put_lock);
+    if (s->put_batch == NULL)
+        s->put_batch = store_batch_new(s);
+    r->status = s->put_batch ? store_batch_add(s->put_batch, m, NULL) : PUT_UNKNOWN_ERROR;
+    if (r->status == PUT_OK)
+        store_batch_commit(s->put_batch, keep_result, r);
+    pthread_mutex_unlock(&s->put_lock);
+    if (r->status == PUT_OK && s->sync_flush && !wait_flushed(s, r->end_offset))
+        r->status = PUT_FLUSH_DISK_TIMEOUT;
+    return r->status;
+}

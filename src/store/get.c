@@ -1,0 +1,311 @@
+/* Reading a queue: entries from the consume queue, adjacent records of the log merged to ranges, nothing copied. */
+#include <string.h>
+
+#include "store/store_int.h"
+
+enum {
+    ENTRIES = 64,           /* entries read at once */
+    RECENT_MAX = 256 << 20, /* of the newest log taken as resident without asking ... */
+    RECENT_SHARE = 16,      /* ... but not more than this part of memory */
+    READ_AHEAD = 4 << 20,   /* bytes read ahead behind a cold read */
+    PULL_BYTES_MAX = 128 << 20,
+    PULL_BYTES_MIN = 100,
+};
+
+/* A read in progress. */
+struct reader {
+    struct store *s;
+    struct get_result *out;
+    struct log_segment *seg; /* pinned: the one of the last record, or NULL */
+    uint32_t max_count;
+    int64_t max_bytes;
+    bool may_block;
+    /* Of each range: its first entry and how many records it has, so that cold ones can be given back. */
+    int64_t range_first[STORE_GET_RANGES];
+    uint32_t range_count[STORE_GET_RANGES];
+};
+
+static bool is_recent(const struct store *s, int64_t offset)
+{
+    int64_t recent = s->memory_bytes / RECENT_SHARE < RECENT_MAX ? s->memory_bytes / RECENT_SHARE : RECENT_MAX;
+    return offset >= s->resident_from && clog_max(s->log) - offset <= recent;
+}
+
+static bool is_resident(const struct reader *r, const struct log_segment *seg, int64_t at, size_t n)
+{
+    const struct fs *fs = r->s->fs;
+    return r->may_block || is_recent(r->s, seg->base + at) || fs->map_resident(fs, seg->map, (size_t)at, n);
+}
+
+/* Pins the segment that holds the whole record. */
+static bool find(struct reader *r, const struct store_entry *e)
+{
+    struct store *s = r->s;
+    int64_t at = e->physical_offset;
+    if (r->seg && at >= r->seg->base && at < r->seg->base + r->seg->size && at >= clog_min(s->log))
+        return e->size > 0 && at + e->size <= r->seg->base + r->seg->size;
+    if (r->seg)
+        seg_release(r->seg);
+    r->seg = e->size > 0 && at + e->size <= clog_max(s->log) ? clog_pin(s->log, at) : NULL;
+    return r->seg && at + e->size <= r->seg->base + r->seg->size;
+}
+
+/* Java's rule for the end of a pull: another record only while both the asker's limits and those of memory or disk
+ * hold. */
+static bool is_full(const struct reader *r, const struct store_entry *e)
+{
+    const struct store_conf *c = &r->s->conf;
+    const struct get_result *out = r->out;
+    if (out->count == 0)
+        return false;
+    if (out->count >= r->max_count || (int64_t)out->bytes + e->size > r->max_bytes)
+        return true;
+    bool in_memory =
+        clog_max(r->s->log) - e->physical_offset <= r->s->memory_bytes / 100 * c->accessMessageInMemoryMaxRatio;
+    int64_t bytes = in_memory ? c->maxTransferBytesOnMessageInMemory : c->maxTransferBytesOnMessageInDisk;
+    uint32_t count = (uint32_t)(in_memory ? c->maxTransferCountOnMessageInMemory : c->maxTransferCountOnMessageInDisk);
+    return (int64_t)out->bytes + e->size > bytes || out->count >= count;
+}
+
+/* False: no room for another range. */
+static bool add(struct reader *r, int64_t queue_offset, const struct store_entry *e)
+{
+    struct get_result *out = r->out;
+    int64_t at = e->physical_offset - r->seg->base;
+    struct store_range *last = out->n_ranges ? &out->ranges[out->n_ranges - 1] : NULL;
+    if (last && last->segment == r->seg && last->offset + last->len == at) {
+        last->len += (uint32_t)e->size;
+    } else {
+        if (out->n_ranges == STORE_GET_RANGES)
+            return false;
+        seg_retain(r->seg);
+        r->range_first[out->n_ranges] = queue_offset;
+        r->range_count[out->n_ranges] = 0;
+        out->ranges[out->n_ranges++] = (struct store_range){
+            .segment = r->seg, .fd = r->seg->fd, .offset = at, .len = (uint32_t)e->size, .map = r->seg->map + at};
+    }
+    r->range_count[out->n_ranges - 1]++;
+    out->count++;
+    out->bytes += (uint32_t)e->size;
+    return true;
+}
+
+enum take { TAKEN, SKIPPED, REMOVED, COLD, FULL };
+
+/* Decides about one entry. */
+static enum take take(struct reader *r, int64_t queue_offset, const struct store_entry *e, store_filter_fn filter,
+                      void *arg)
+{
+    enum filter_verdict wanted = filter ? filter(arg, e->tags_code, NULL) : FILTER_YES;
+    if (wanted == FILTER_NO)
+        return SKIPPED;
+    if (!find(r, e))
+        return REMOVED;
+    if (wanted == FILTER_NEED_RECORD) {
+        struct msg_view v;
+        int64_t at = e->physical_offset - r->seg->base;
+        if (!is_resident(r, r->seg, at, (size_t)e->size))
+            return COLD;
+        if (msg_decode(r->seg->map + at, (size_t)e->size, &v) != MSG_OK || filter(arg, e->tags_code, &v) != FILTER_YES)
+            return SKIPPED;
+    }
+    return add(r, queue_offset, e) ? TAKEN : FULL;
+}
+
+/* Gives back the ranges from i on: the read ends before the first entry of range i. */
+static void cut(struct reader *r, uint32_t i)
+{
+    struct get_result *out = r->out;
+    out->next_offset = r->range_first[i];
+    while (out->n_ranges > i) {
+        struct store_range *last = &out->ranges[--out->n_ranges];
+        out->bytes -= last->len;
+        out->count -= r->range_count[out->n_ranges];
+        store_range_release(last);
+    }
+}
+
+/* Keeps only ranges that can be read without waiting for the disk. */
+static void drop_cold(struct reader *r)
+{
+    struct get_result *out = r->out;
+    for (uint32_t i = 0; i < out->n_ranges; i++) {
+        const struct store_range *g = &out->ranges[i];
+        if (is_resident(r, g->segment, g->offset, g->len))
+            continue;
+        cut(r, i);
+        if (i == 0)
+            out->status = GET_COLD;
+        return;
+    }
+}
+
+static void walk(struct reader *r, struct cq *q, int64_t offset, store_filter_fn filter, void *arg)
+{
+    struct store *s = r->s;
+    struct get_result *out = r->out;
+    struct store_entry entries[ENTRIES];
+    int64_t limit = s->conf.maxFilterMessageSize / CQ_ENTRY_SIZE, skip_below = INT64_MIN;
+    if (limit < r->max_count)
+        limit = r->max_count;
+    out->status = GET_NO_MATCHED_MESSAGE;
+    while (out->next_offset < out->max_offset) {
+        int n = cq_read(q, out->next_offset, entries, ENTRIES, r->may_block);
+        if (n <= 0 && out->count)
+            return;
+        if (n < 0) {
+            out->status = GET_COLD;
+            return;
+        }
+        if (n == 0) {
+            int64_t per_file = s->conf.mappedFileSizeConsumeQueue / CQ_ENTRY_SIZE;
+            out->status = GET_OFFSET_FOUND_NULL;
+            out->next_offset = (out->next_offset / per_file + 1) * per_file;
+            return;
+        }
+        for (int i = 0; i < n; i++) {
+            const struct store_entry *e = &entries[i];
+            if (out->next_offset - offset >= limit || is_full(r, e))
+                return;
+            enum take t = e->physical_offset < skip_below ? SKIPPED : take(r, out->next_offset, e, filter, arg);
+            if (t == FULL || t == COLD) {
+                if (out->count == 0)
+                    out->status = GET_COLD;
+                return;
+            }
+            if (t == REMOVED) {
+                int64_t size = clog_segment_size(s->log), min = clog_min(s->log);
+                /* The cleaner took the file: none of its messages needs looking at. */
+                skip_below = e->physical_offset < min ? min : e->physical_offset + size;
+                if (out->count == 0)
+                    out->status = GET_MESSAGE_WAS_REMOVING;
+            } else if (t == TAKEN) {
+                out->status = GET_FOUND;
+            } else if (out->count == 0 && skip_below == INT64_MIN) {
+                out->status = GET_NO_MATCHED_MESSAGE;
+            }
+            out->next_offset++;
+        }
+    }
+}
+
+/* On a slave an offset outside the queue may only mean that replication is behind. */
+static int64_t corrected(const struct store *s, int64_t asked, int64_t right)
+{
+    return s->conf.brokerRole == ROLE_SLAVE && !s->conf.offsetCheckInSlave ? asked : right;
+}
+
+static int64_t time_in(const uint8_t *record)
+{
+    bool v6 = get_be32(record + MSG_POS_SYS_FLAG) & MSG_FLAG_BORNHOST_V6;
+    return (int64_t)get_be64(record + MSG_POS_STORE_TIME_V4 + (v6 ? 12 : 0));
+}
+
+void store_get(struct store *s, struct cq *q, int64_t offset, uint32_t max_count, uint32_t max_bytes,
+               store_filter_fn filter, void *filter_arg, bool may_block, struct get_result *out)
+{
+    memset(out, 0, offsetof(struct get_result, ranges));
+    if (q == NULL) {
+        out->status = GET_NO_MATCHED_LOGIC_QUEUE;
+        out->next_offset = corrected(s, offset, 0);
+        return;
+    }
+    out->min_offset = cq_min(q);
+    out->max_offset = cq_max(q);
+    out->next_offset = offset;
+    if (out->max_offset == 0) {
+        out->status = GET_NO_MESSAGE_IN_QUEUE;
+        out->next_offset = corrected(s, offset, 0);
+    } else if (offset < out->min_offset) {
+        out->status = GET_OFFSET_TOO_SMALL;
+        out->next_offset = corrected(s, offset, out->min_offset);
+    } else if (offset == out->max_offset) {
+        out->status = GET_OFFSET_OVERFLOW_ONE;
+    } else if (offset > out->max_offset) {
+        out->status = GET_OFFSET_OVERFLOW_BADLY;
+        out->next_offset = corrected(s, offset, out->max_offset);
+    } else {
+        struct reader r = {.s = s, .out = out, .max_count = max_count, .may_block = may_block};
+        r.max_bytes = max_bytes < PULL_BYTES_MIN   ? PULL_BYTES_MIN
+                      : max_bytes > PULL_BYTES_MAX ? PULL_BYTES_MAX
+                                                   : max_bytes;
+        walk(&r, q, offset, filter, filter_arg);
+        if (!may_block)
+            drop_cold(&r);
+        if (r.seg)
+            seg_release(r.seg);
+        if (out->n_ranges)
+            out->first_store_time = time_in(out->ranges[0].map);
+    }
+    stat_add(out->status == GET_FOUND ? &s->gets_found : &s->gets_missed, 1);
+    if (out->count)
+        stat_add(&s->got_messages, out->count);
+}
+
+void store_range_retain(struct store_range *r)
+{
+    seg_retain(r->segment);
+}
+
+void store_range_release(struct store_range *r)
+{
+    seg_release(r->segment);
+}
+
+void store_release(struct store *s, struct get_result *r)
+{
+    for (uint32_t i = 0; i < r->n_ranges; i++)
+        store_range_release(&r->ranges[i]);
+    r->n_ranges = 0;
+}
+
+/* Reads [from, to) of the log for the sake of the page cache. */
+static void load_range(struct store *s, int64_t from, int64_t to)
+{
+    char sink[32 * 1024];
+    while (from < to) {
+        ssize_t got =
+            clog_read(s->log, from, sink, to - from < (int64_t)sizeof sink ? (size_t)(to - from) : sizeof sink);
+        if (got <= 0)
+            return;
+        from += got;
+    }
+}
+
+static void read_ahead(struct store *s, int64_t from)
+{
+    struct log_segment *seg = clog_pin(s->log, from);
+    if (seg == NULL)
+        return;
+    int64_t end = seg->base + seg->size < clog_max(s->log) ? seg->base + seg->size : clog_max(s->log);
+    int64_t n = end - from < READ_AHEAD ? end - from : READ_AHEAD;
+    if (n > 0)
+        s->fs->readahead(s->fs, seg->fd, from - seg->base, n);
+    seg_release(seg);
+}
+
+void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_count, uint32_t max_bytes)
+{
+    struct store_entry entries[ENTRIES];
+    uint32_t count = 0;
+    int64_t bytes = 0, from = -1, to = -1;
+    while (count < max_count && bytes < max_bytes) {
+        uint32_t want = max_count - count < ENTRIES ? max_count - count : ENTRIES;
+        int n = cq_read(q, offset, entries, (int)want, true);
+        if (n <= 0)
+            break;
+        for (int i = 0; i < n; i++) {
+            const struct store_entry *e = &entries[i];
+            if (e->physical_offset != to) {
+                load_range(s, from, to);
+                from = e->physical_offset;
+                read_ahead(s, from);
+            }
+            to = e->physical_offset + e->size;
+            bytes += e->size;
+        }
+        count += (uint32_t)n;
+        offset += n;
+    }
+    load_range(s, from, to);
+}

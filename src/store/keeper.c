@@ -1,0 +1,77 @@
+/* The keeper: writes queue entries from memory to their files and, from time to time, makes them durable and notes in
+ * the checkpoint how far log, queues and index are safe. */
+#include <errno.h>
+
+#include "base/log.h"
+#include "os/clock.h"
+#include "store/store_int.h"
+
+enum {
+    SYNC_BYTES = 256 << 20,  /* a sync is due after so much log: it bounds what a start after a crash must read again */
+    SYNC_AT_LEAST_MS = 1000, /* but not more often than this ... */
+    SYNC_SHARE = 10,         /* ... and not for more than a tenth of the time */
+};
+
+static bool sync_is_due(const struct store *s, int64_t now, int64_t log_end)
+{
+    int64_t since = now - s->last_sync_ms;
+    if (log_end == s->last_sync_end)
+        return false;
+    if (since >= s->conf.flushConsumeQueueThoroughInterval)
+        return true;
+    int64_t pause = s->sync_took_ms * SYNC_SHARE;
+    return log_end - s->last_sync_end >= SYNC_BYTES && since >= (pause > SYNC_AT_LEAST_MS ? pause : SYNC_AT_LEAST_MS);
+}
+
+/* Every mark is a value that was true before this call: a crash in between makes the next start read a little more. */
+static void write_checkpoint(struct store *s, int64_t queues_mark, int64_t queues_time)
+{
+    struct err err;
+    pthread_mutex_lock(&s->ckpt_lock);
+    if (s->flushed_time > s->ckpt.log_time)
+        s->ckpt.log_time = s->flushed_time;
+    if (queues_time > s->ckpt.queues_time)
+        s->ckpt.queues_time = queues_time;
+    s->ckpt.have_marks = true;
+    s->ckpt.log_mark = clog_flushed(s->log);
+    s->ckpt.queues_mark = queues_mark;
+    struct checkpoint copy = s->ckpt;
+    pthread_mutex_unlock(&s->ckpt_lock);
+    if (checkpoint_write(&copy, s->fs, s->checkpoint_path, &err)) {
+        LOG_LIMITED(LOG_ERROR, "store", "%s", err.text);
+        if (err.code == EIO)
+            store_die(s, "writing the checkpoint failed", err.code);
+    }
+}
+
+void keeper_step(struct store *s, bool force)
+{
+    struct err err;
+    int64_t now = clock_mono_ms(), written_to;
+    if (__atomic_load_n(&s->dead, __ATOMIC_ACQUIRE))
+        return;
+    if (!force && now - s->last_persist_ms < s->conf.flushIntervalConsumeQueue)
+        return;
+    s->last_persist_ms = now;
+    pthread_mutex_lock(&s->append_lock);
+    int64_t log_end = clog_max(s->log), time = s->last_store_time;
+    pthread_mutex_unlock(&s->append_lock);
+    bool sync = force || sync_is_due(s, now, log_end);
+    int r = cq_set_persist(s->queues, sync, log_end, &written_to, &err);
+    if (r == -2) {
+        store_die(s, "syncing consume queues failed", err.code);
+        return;
+    }
+    if (r) {
+        LOG_LIMITED(LOG_ERROR, "store", "%s", err.text);
+        store_flag_set(s, STORE_QUEUE_ERROR);
+        return;
+    }
+    store_flag_clear(s, STORE_QUEUE_ERROR);
+    if (!sync)
+        return;
+    write_checkpoint(s, written_to, written_to >= log_end ? time : 0);
+    s->last_sync_ms = clock_mono_ms();
+    s->sync_took_ms = s->last_sync_ms - now;
+    s->last_sync_end = log_end;
+}

@@ -1,0 +1,94 @@
+/* Finding single messages: by physical offset, by time, by key. All of it may block. */
+#include "store/store_int.h"
+
+enum { TIME_BYTES = 76 }; /* up to the store time's end with an IPv6 born host */
+
+/* Consumers may see the log up to here. */
+static int64_t visible_end(const struct store *s)
+{
+    return s->hide_unflushed ? clog_flushed(s->log) : clog_max(s->log);
+}
+
+bool store_read(struct store *s, int64_t physical_offset, struct buf *out, struct msg_view *view)
+{
+    uint8_t head[8];
+    if (physical_offset < clog_min(s->log) || clog_read(s->log, physical_offset, head, sizeof head) != sizeof head)
+        return false;
+    uint32_t size = get_be32(head), magic = get_be32(head + 4);
+    if ((magic != MSG_MAGIC_V1 && magic != MSG_MAGIC_V2) || size < MSG_FIXED_V4 || size > INT32_MAX ||
+        physical_offset + (int64_t)size > visible_end(s))
+        return false;
+    size_t before = out->len;
+    uint8_t *at = buf_extend(out, size);
+    if (at && clog_read(s->log, physical_offset, at, size) == (ssize_t)size && msg_decode(at, size, view) == MSG_OK &&
+        view->m.physical_offset == physical_offset)
+        return true;
+    out->len = before;
+    return false;
+}
+
+/* Store time of the record at the offset, -1 when there is none. */
+static int64_t time_at(struct store *s, int64_t physical_offset)
+{
+    uint8_t head[TIME_BYTES];
+    if (physical_offset < clog_min(s->log) || clog_read(s->log, physical_offset, head, sizeof head) != sizeof head)
+        return -1;
+    uint32_t magic = get_be32(head + MSG_POS_MAGIC);
+    if (magic != MSG_MAGIC_V1 && magic != MSG_MAGIC_V2)
+        return -1;
+    bool v6 = get_be32(head + MSG_POS_SYS_FLAG) & MSG_FLAG_BORNHOST_V6;
+    return (int64_t)get_be64(head + MSG_POS_STORE_TIME_V4 + (v6 ? 12 : 0));
+}
+
+int64_t store_time_of(struct store *s, struct cq *q, int64_t offset)
+{
+    struct store_entry e;
+    if (offset < cq_min(q) || cq_read(q, offset, &e, 1, true) != 1)
+        return -1;
+    return time_at(s, e.physical_offset);
+}
+
+int64_t store_earliest_time(struct store *s)
+{
+    return time_at(s, clog_min(s->log));
+}
+
+int64_t store_offset_by_time(struct store *s, struct cq *q, int64_t time, bool upper)
+{
+    int64_t min = cq_min(q), max = cq_max(q), low = min, high = max;
+    /* First entry whose time is >= time, or > time for the upper bound. A message that is gone counts as old. */
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2, t = store_time_of(s, q, middle);
+        if (t < time || (upper && t == time))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (!upper)
+        return low;
+    return low > min ? low - 1 : min;
+}
+
+size_t store_entries(struct store *s, struct cq *q, int64_t offset, struct store_entry *out, size_t n)
+{
+    size_t done = 0;
+    while (done < n) {
+        size_t want = n - done < INT32_MAX ? n - done : INT32_MAX;
+        int got = cq_read(q, offset + (int64_t)done, out + done, (int)want, true);
+        if (got <= 0)
+            break;
+        done += (size_t)got;
+    }
+    return done;
+}
+
+size_t store_query(struct store *s, struct str topic, struct str key, int64_t begin, int64_t end, int64_t *offsets,
+                   size_t max, int64_t *last_time, int64_t *last_offset)
+{
+    *last_time = *last_offset = 0;
+    if (s->index == NULL)
+        return 0;
+    *last_time = index_end_time(s->index);
+    *last_offset = index_end_offset(s->index);
+    return index_query(s->index, topic, key, begin, end, offsets, max);
+}

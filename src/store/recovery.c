@@ -1,0 +1,241 @@
+/*
+ * Finding the end of the log and rebuilding the queue entries that are not in files yet.
+ *
+ * With our own marks in the checkpoint the scan begins where log and queues are known to be durable, so it takes as
+ * long as what was not flushed; without them (a Java broker wrote last) Java's rules choose the file to begin with.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "os/clock.h"
+#include "store/log_cursor.h"
+#include "store/store_int.h"
+
+enum {
+    PERSIST_EVERY = 64 << 20, /* bytes of log between two rounds of writing rebuilt queue entries */
+    PROGRESS_MS = 3000,
+};
+
+struct recovery {
+    struct store *s;
+    struct log_cursor cursor;
+    int64_t start, limit;
+    int64_t dispatched; /* clean stop: queue entries of everything below exist; -1 otherwise */
+    int64_t records, last_time;
+    int64_t persist_at, progress_at;
+};
+
+/* The first record of the segment at base; false when there is none or it fails its CRC. */
+static bool first_record(struct store *s, int64_t base, struct msg_view *view, struct log_cursor *c)
+{
+    int64_t offset;
+    int error;
+    log_cursor_init(c, s->log, base);
+    return log_cursor_next(c, INT64_MAX, view, &offset, &error) == LOG_RECORD && offset == base && msg_crc_ok(view);
+}
+
+/* Java's choice: the last file whose first message is old enough (after a crash), or was dispatched (clean stop). */
+static int64_t start_by_file(struct store *s)
+{
+    int64_t size = clog_segment_size(s->log), min = clog_min(s->log);
+    int64_t safe_time = checkpoint_min_time(&s->ckpt), dispatched = cq_set_dispatched(s->queues);
+    for (int64_t base = clog_max(s->log) - size; base > min; base -= size) {
+        struct msg_view view;
+        struct log_cursor c;
+        bool ok = first_record(s, base, &view, &c) && view.m.store_time != 0;
+        log_cursor_free(&c);
+        if (ok && (s->after_crash ? view.m.store_time <= safe_time : view.m.physical_offset <= dispatched))
+            return base;
+    }
+    return min;
+}
+
+/* Our marks point at a record's begin or at unused space; anything else means that the files were changed since. */
+static bool mark_fits(struct store *s, int64_t mark)
+{
+    uint8_t head[8];
+    if (mark < clog_min(s->log) || mark > clog_max(s->log))
+        return false;
+    ssize_t got = clog_read(s->log, mark, head, sizeof head);
+    if (got < (ssize_t)sizeof head)
+        return mark == clog_max(s->log);
+    uint32_t magic = get_be32(head + 4);
+    return get_be64(head) == 0 || magic == MSG_MAGIC_V1 || magic == MSG_MAGIC_V2 || magic == MSG_MAGIC_BLANK;
+}
+
+static int choose_start(struct recovery *r, struct err *err)
+{
+    struct store *s = r->s;
+    const struct checkpoint *c = &s->ckpt;
+    if (c->have_marks && c->log_mark > clog_max(s->log))
+        return err_set(err, EILSEQ,
+                       "commit log files are missing in %s: the log ends at offset %" PRId64
+                       " but was durable up to %" PRId64 "; bring the files back, or remove %s to accept the loss",
+                       clog_dir(s->log), clog_max(s->log), c->log_mark, s->checkpoint_path);
+    if (c->have_marks) {
+        r->start = c->log_mark < c->queues_mark ? c->log_mark : c->queues_mark;
+        if (r->start < clog_min(s->log))
+            r->start = clog_min(s->log);
+        if (mark_fits(s, r->start))
+            return 0;
+        LOG(LOG_WARN, "store", "the checkpoint does not fit the commit log; recovering by file");
+        s->ckpt.have_marks = false;
+    }
+    r->start = start_by_file(s);
+    return 0;
+}
+
+/* True when the record's place in its queue shows that it is no part of this log (left over from a longer one). */
+static bool is_stale(const struct recovery *r, const struct cq *q, const struct msg_view *v, int64_t offset)
+{
+    const struct checkpoint *c = &r->s->ckpt;
+    int64_t next = cq_next(q);
+    return c->have_marks && offset >= c->log_mark && next > 0 && v->m.queue_offset != next;
+}
+
+/* Adds the queue entry of one record; 0, 1 = the record is stale, -1 = out of memory. */
+static int dispatch(struct recovery *r, const struct msg_view *v, int64_t offset)
+{
+    struct store *s = r->s;
+    int64_t end = offset + (int64_t)v->size;
+    if (!store_is_queued(v->m.sys_flag) || end <= r->dispatched)
+        return 0;
+    struct cq *q = store_queue(s, v->m.topic, v->m.queue_id, true);
+    if (q == NULL)
+        return -1;
+    if (is_stale(r, q, v, offset))
+        return 1;
+    int64_t tags = store_tags_code(s, v->m.topic, v->m.properties, v->m.store_time);
+    return cq_append(q, v->m.queue_offset, offset, (int32_t)v->size, tags) ? 0 : -1;
+}
+
+/* Keeps memory bounded and the operator informed during a long scan. */
+static int housekeeping(struct recovery *r, struct err *err)
+{
+    int64_t pos = r->cursor.pos, now = clock_mono_ms(), to;
+    if (now >= r->progress_at) {
+        LOG(LOG_INFO, "store", "recovering: %" PRId64 " of %" PRId64 " MiB of the commit log, %" PRId64 " messages",
+            (pos - r->start) >> 20, (r->limit - r->start) >> 20, r->records);
+        r->progress_at = now + PROGRESS_MS;
+    }
+    r->persist_at = pos + PERSIST_EVERY;
+    return cq_set_persist(r->s->queues, false, pos, &to, err) ? -1 : 0;
+}
+
+/* Walks to the end of the log. */
+static int scan(struct recovery *r, struct err *err)
+{
+    struct store *s = r->s;
+    for (;;) {
+        struct msg_view v;
+        int64_t offset;
+        int error;
+        enum log_step step = log_cursor_next(&r->cursor, r->limit, &v, &offset, &error);
+        if (step == LOG_FAILED)
+            return err_sys(err, -error, "cannot read the commit log in %s at offset %" PRId64, clog_dir(s->log),
+                           r->cursor.pos);
+        if (step != LOG_RECORD)
+            return 0;
+        int d = s->conf.checkCRCOnRecover && !msg_crc_ok(&v) ? 1 : dispatch(r, &v, offset);
+        if (d < 0)
+            return err_set(err, ENOMEM, "no memory for the consume queues of %s", clog_dir(s->log));
+        if (d > 0) {
+            r->cursor.pos = offset;
+            return 0;
+        }
+        r->records++;
+        r->last_time = v.m.store_time;
+        if (r->cursor.pos >= r->persist_at && housekeeping(r, err))
+            return -1;
+    }
+}
+
+/* A later file that begins with a good record: the log did not end at `end`, something before is damaged. */
+static bool goes_on_behind(struct store *s, int64_t end)
+{
+    int64_t size = clog_segment_size(s->log), min = clog_min(s->log);
+    for (int64_t base = min + ((end - min) / size + 1) * size; base < clog_max(s->log); base += size) {
+        struct msg_view view;
+        struct log_cursor c;
+        bool ok = first_record(s, base, &view, &c);
+        log_cursor_free(&c);
+        if (ok)
+            return true;
+    }
+    return false;
+}
+
+/* Only a tail that nobody promised to keep may be cut off. */
+static int check_end(struct recovery *r, int64_t end, struct err *err)
+{
+    struct store *s = r->s;
+    const struct checkpoint *c = &s->ckpt;
+    bool promised = c->have_marks ? end < c->log_mark : !s->after_crash && goes_on_behind(s, end);
+    if (!promised) {
+        if (s->after_crash && goes_on_behind(s, end))
+            LOG(LOG_WARN, "store",
+                "the commit log is cut at offset %" PRId64 ": behind it files were not written completely", end);
+        return 0;
+    }
+    int64_t size = clog_segment_size(s->log), base = end - (end - clog_min(s->log)) % size;
+    return err_set(
+        err, EILSEQ,
+        "the commit log is damaged: %s/%020" PRId64 " holds no valid message at position %" PRId64
+        " although later messages were stored; run 'crocket store check' on the directory, then restore the file "
+        "from a copy or a replica",
+        clog_dir(s->log), base, end - base);
+}
+
+static void publish_all(void *arg, struct cq *q)
+{
+    cq_publish(q, cq_next(q));
+}
+
+static int finish(struct recovery *r, int64_t end, struct err *err)
+{
+    struct store *s = r->s;
+    int64_t durable = !s->after_crash ? end : s->ckpt.have_marks ? s->ckpt.log_mark : r->start;
+    if (cq_set_truncate(s->queues, end, err) || clog_set_end(s->log, end, durable, err))
+        return -1;
+    if (s->hide_unflushed) {
+        /* Nobody may see a message that another crash could take back. */
+        int e = clog_sync(s->log, end);
+        if (e)
+            return err_sys(err, -e, "cannot sync the commit log in %s", clog_dir(s->log));
+    }
+    cq_set_truncate_front(s->queues, clog_min(s->log));
+    cq_set_each(s->queues, publish_all, NULL);
+    s->last_store_time = r->last_time > s->ckpt.log_time ? r->last_time : s->ckpt.log_time;
+    return 0;
+}
+
+int store_recover(struct store *s, struct err *err)
+{
+    struct recovery r = {.s = s, .limit = clog_max(s->log), .dispatched = -1};
+    if (clog_segments(s->log) == 0)
+        return finish(&r, 0, err);
+    int64_t begin = clock_mono_ms();
+    if (choose_start(&r, err))
+        return -1;
+    if (!s->after_crash)
+        r.dispatched = cq_set_dispatched(s->queues);
+    else if (cq_set_truncate(s->queues, r.start, err))
+        return -1;
+    r.persist_at = r.start + PERSIST_EVERY;
+    r.progress_at = begin + PROGRESS_MS;
+    log_cursor_init(&r.cursor, s->log, r.start);
+    int result = scan(&r, err);
+    int64_t end = r.cursor.pos;
+    log_cursor_free(&r.cursor);
+    if (result == 0)
+        result = check_end(&r, end, err);
+    if (result == 0)
+        result = finish(&r, end, err);
+    if (result == 0)
+        LOG(LOG_INFO, "store",
+            "%s stop before; read %" PRId64 " messages from log offset %" PRId64 " to %" PRId64 " in %" PRId64 " ms",
+            s->after_crash ? "no clean" : "clean", r.records, r.start, end, clock_mono_ms() - begin);
+    return result;
+}

@@ -1,0 +1,468 @@
+/* Opening, starting and closing the store; what all its parts share. */
+#include "store/store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "os/clock.h"
+#include "os/host.h"
+#include "store/store_int.h"
+
+#define SCHEDULE_TOPIC "SCHEDULE_TOPIC_XXXX"
+
+enum { RETRY_MS = 1000, CLOSE_INDEX_MS = 3000, DISPATCH_PAUSE_MS = 20 };
+
+/* ---- flags
+ * ----------------------------------------------------------------------------------------------------------- */
+
+void store_flag_set(struct store *s, enum store_flag bit)
+{
+    __atomic_or_fetch(&s->flags, bit, __ATOMIC_ACQ_REL);
+}
+
+void store_flag_clear(struct store *s, enum store_flag bit)
+{
+    __atomic_and_fetch(&s->flags, ~(uint32_t)bit, __ATOMIC_ACQ_REL);
+}
+
+const char *store_not_writable(const struct store *s)
+{
+    uint32_t flags = __atomic_load_n(&s->flags, __ATOMIC_ACQUIRE);
+    if (flags == 0)
+        return clog_problem(s->log);
+    if (__atomic_load_n(&s->dead, __ATOMIC_ACQUIRE))
+        return "a disk error stopped the store";
+    if (flags & STORE_DISK_FULL)
+        return "the disk is full";
+    if (flags & STORE_QUEUE_ERROR)
+        return "consume queues cannot be written";
+    if (flags & STORE_INDEX_ERROR)
+        return "the key index cannot be written";
+    return flags & STORE_FENCED ? "the broker is fenced" : "the store is stopping";
+}
+
+/* ---- delay levels
+ * ---------------------------------------------------------------------------------------------------- */
+
+static int parse_delays(struct store *s, struct err *err)
+{
+    struct str rest = str_from(s->conf.messageDelayLevel), piece;
+    while (str_split(&rest, ' ', &piece)) {
+        int64_t n;
+        if (piece.len == 0)
+            continue;
+        const char unit = piece.ptr[piece.len - 1];
+        int64_t factor = unit == 's' ? 1000 : unit == 'm' ? 60000 : unit == 'h' ? 3600000 : unit == 'd' ? 86400000 : 0;
+        if (factor == 0 || !str_to_i64(str_make(piece.ptr, piece.len - 1), &n) || n < 0 || n > INT32_MAX ||
+            s->delay_levels == DELAY_LEVELS_MAX)
+            return err_set(err, EINVAL,
+                           "messageDelayLevel: '%.*s' is no delay; write numbers with s, m, h or d, at most %d",
+                           STR_ARG(piece), DELAY_LEVELS_MAX);
+        s->delay_ms[++s->delay_levels] = n * factor;
+    }
+    return 0;
+}
+
+int64_t store_delay_of(const struct store *s, struct str topic, struct str properties)
+{
+    int32_t level;
+    if (!str_eqz(topic, SCHEDULE_TOPIC))
+        return -1;
+    if (!str_to_i32(msg_property(properties, STR_LIT(MSG_PROP_DELAY)), &level) || level <= 0 || s->delay_levels == 0)
+        return -1;
+    return s->delay_ms[level < s->delay_levels ? level : s->delay_levels];
+}
+
+int64_t store_tags_code(const struct store *s, struct str topic, struct str properties, int64_t store_time)
+{
+    int64_t delay = store_delay_of(s, topic, properties);
+    return delay >= 0 ? store_time + delay : msg_tags_code(properties);
+}
+
+/* ---- opening
+ * --------------------------------------------------------------------------------------------------------- */
+
+static char *path_of(const char *dir, const char *name)
+{
+    char *path = NULL;
+    return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
+}
+
+static int take_lock(struct store *s, struct err *err)
+{
+    const char *root = s->conf.storePathRootDir;
+    int r = fs_mkdirs(s->fs, root);
+    if (r)
+        return err_sys(err, -r, "cannot make the store folder %s", root);
+    s->lock_fd = s->fs->open(s->fs, s->lock_path, FS_WRITE | FS_CREATE);
+    if (s->lock_fd < 0)
+        return err_sys(err, -s->lock_fd, "cannot open the lock file %s", s->lock_path);
+    r = s->fs->lock(s->fs, s->lock_fd);
+    if (r == -EAGAIN)
+        return err_set(err, EAGAIN, "another broker is running on %s; stop it, or choose another folder", root);
+    if (r == 0)
+        r = fs_write_all(s->fs, s->lock_fd, "lock", 4, 0);
+    return r ? err_sys(err, -r, "cannot lock %s", s->lock_path) : 0;
+}
+
+static void append_lock(void *arg)
+{
+    pthread_mutex_lock(&((struct store *)arg)->append_lock);
+}
+
+static void append_unlock(void *arg)
+{
+    pthread_mutex_unlock(&((struct store *)arg)->append_lock);
+}
+
+static int open_queues(struct store *s, struct err *err)
+{
+    char *dir = path_of(s->conf.storePathRootDir, "consumequeue");
+    if (dir == NULL)
+        return err_sys(err, ENOMEM, "cannot open the store");
+    int r = 0;
+    /* Without a log there is nothing the entries could point at. */
+    if (clog_segments(s->log) == 0)
+        r = fs_remove_tree(s->fs, dir);
+    if (r)
+        r = err_sys(err, -r, "cannot remove consume queues without a commit log in %s", dir);
+    else
+        s->queues = cq_set_new(s->fs, dir, s->conf.mappedFileSizeConsumeQueue);
+    free(dir);
+    if (r)
+        return -1;
+    if (s->queues == NULL)
+        return err_sys(err, ENOMEM, "cannot open the store");
+    cq_set_append_lock(s->queues, append_lock, append_unlock, s);
+    cq_set_trust(s->queues, !s->after_crash ? INT64_MAX : s->ckpt.have_marks ? s->ckpt.queues_mark : -1);
+    return cq_set_load(s->queues, err);
+}
+
+static int open_index(struct store *s, struct err *err)
+{
+    if (!s->conf.messageIndexEnable)
+        return 0;
+    char *dir = path_of(s->conf.storePathRootDir, "index");
+    int r = 0;
+    if (dir && clog_segments(s->log) == 0)
+        r = fs_remove_tree(s->fs, dir);
+    if (dir && r == 0)
+        s->index = index_new(s->fs, dir, s->conf.maxHashSlotNum, s->conf.maxIndexNum);
+    free(dir);
+    if (r)
+        return err_sys(err, -r, "cannot remove index files without a commit log in %s", s->conf.storePathRootDir);
+    if (s->index == NULL)
+        return err_sys(err, ENOMEM, "cannot open the store");
+    return index_load(s->index, s->after_crash, s->ckpt.index_time, err);
+}
+
+static int open_log(struct store *s, struct err *err)
+{
+    const char *set = s->conf.storePathCommitLog;
+    if (set && strchr(set, ','))
+        return err_set(err, EINVAL, "storePathCommitLog=%s: several folders are not supported, name one", set);
+    char *dir = set ? NULL : path_of(s->conf.storePathRootDir, "commitlog");
+    if (set == NULL && dir == NULL)
+        return err_sys(err, ENOMEM, "cannot open the store");
+    int r = clog_open(&s->log, s->fs, set ? set : dir, s->conf.mappedFileSizeCommitLog, err);
+    free(dir);
+    return r;
+}
+
+/* Keys of messages below this offset are in the index already. */
+static int64_t indexed_up_to(const struct store *s)
+{
+    if (s->index == NULL)
+        return clog_max(s->log);
+    int64_t at = index_end_offset(s->index);
+    if (!s->after_crash && s->ckpt.have_marks && s->ckpt.index_mark > at)
+        at = s->ckpt.index_mark;
+    if (at > clog_max(s->log))
+        at = clog_max(s->log);
+    return at > clog_min(s->log) ? at : clog_min(s->log);
+}
+
+static int load(struct store *s, struct err *err)
+{
+    const char *root = s->conf.storePathRootDir;
+    s->checkpoint_path = path_of(root, "checkpoint");
+    s->abort_path = path_of(root, "abort");
+    s->lock_path = path_of(root, "lock");
+    if (s->checkpoint_path == NULL || s->abort_path == NULL || s->lock_path == NULL)
+        return err_sys(err, ENOMEM, "cannot open the store");
+    if (parse_delays(s, err) || take_lock(s, err))
+        return -1;
+    s->after_crash = fs_exists(s->fs, s->abort_path);
+    if (checkpoint_read(&s->ckpt, s->fs, s->checkpoint_path, err) || open_log(s, err) || open_queues(s, err) ||
+        open_index(s, err) || store_recover(s, err))
+        return -1;
+    s->resident_from = clog_max(s->log);
+    s->last_sync_end = clog_min(s->log) - 1;
+    s->dispatched = indexed_up_to(s);
+    return 0;
+}
+
+static void destroy(struct store *s)
+{
+    if (s->index)
+        index_free(s->index);
+    if (s->queues)
+        cq_set_free(s->queues);
+    if (s->log)
+        clog_close(s->log);
+    if (s->lock_fd >= 0)
+        s->fs->close(s->fs, s->lock_fd);
+    store_batch_free(s->put_batch);
+    free(s->pending);
+    free(s->checkpoint_path);
+    free(s->abort_path);
+    free(s->lock_path);
+    store_conf_free(&s->conf);
+    pthread_mutex_destroy(&s->append_lock);
+    pthread_mutex_destroy(&s->conf_lock);
+    pthread_mutex_destroy(&s->put_lock);
+    pthread_mutex_destroy(&s->flushed_lock);
+    pthread_mutex_destroy(&s->ckpt_lock);
+    pthread_cond_destroy(&s->flushed_cond);
+    waker_free(&s->flusher_wake);
+    waker_free(&s->keeper_wake);
+    waker_free(&s->preparer_wake);
+    waker_free(&s->dispatcher_wake);
+    free(s);
+}
+
+static void init_locks(struct store *s)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->flushed_cond, &attr);
+    pthread_condattr_destroy(&attr);
+    mutex_init_adaptive(&s->append_lock);
+    pthread_mutex_init(&s->conf_lock, NULL);
+    pthread_mutex_init(&s->put_lock, NULL);
+    pthread_mutex_init(&s->flushed_lock, NULL);
+    pthread_mutex_init(&s->ckpt_lock, NULL);
+    waker_init(&s->flusher_wake);
+    waker_init(&s->keeper_wake);
+    waker_init(&s->preparer_wake);
+    waker_init(&s->dispatcher_wake);
+}
+
+int store_open(struct store **out, const struct store_conf *conf, const struct fs *fs,
+               const struct store_events *events, struct err *err)
+{
+    if (conf->storePathRootDir == NULL)
+        return err_set(err, EINVAL, "storePathRootDir is not set: name the folder of the store");
+    struct store *s = calloc(1, sizeof *s);
+    if (s == NULL || store_conf_copy(&s->conf, conf, err)) {
+        free(s);
+        return err_sys(err, ENOMEM, "cannot open the store");
+    }
+    s->fs = fs;
+    s->lock_fd = -1;
+    if (events)
+        s->events = *events;
+    s->sync_flush = conf->flushDiskType == FLUSH_SYNC;
+    s->hide_unflushed = s->sync_flush && !conf->readUnCommitted;
+    s->boot_time = fs->now_ms(fs);
+    s->memory_bytes = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+    init_locks(s);
+    if (load(s, err)) {
+        destroy(s);
+        return -1;
+    }
+    *out = s;
+    return 0;
+}
+
+/* ---- threads
+ * --------------------------------------------------------------------------------------------------------- */
+
+static void flusher_loop(void *arg)
+{
+    struct store *s = arg;
+    int64_t last = clock_mono_ms();
+    while (!store_stopping(s)) {
+        waker_wait(&s->flusher_wake, s->conf.flushIntervalCommitLog);
+        /* Asynchronous flush keeps its pace whoever asks: a request only matters when the interval is over. */
+        int64_t wait = last + s->conf.flushIntervalCommitLog - clock_mono_ms();
+        if (!s->sync_flush && wait > 0 && !__atomic_load_n(&s->flushed_waiters, __ATOMIC_SEQ_CST) && !store_stopping(s))
+            continue;
+        flusher_step(s);
+        last = clock_mono_ms();
+    }
+}
+
+static void dispatcher_loop(void *arg)
+{
+    struct store *s = arg;
+    while (!store_stopping(s)) {
+        if (dispatcher_step(s) == 0)
+            waker_wait(&s->dispatcher_wake, RETRY_MS);
+        /* A pause, so that a stream of single messages costs a few rounds a second and not a wake-up each. */
+        struct timespec pause = {.tv_nsec = DISPATCH_PAUSE_MS * 1000000};
+        nanosleep(&pause, NULL);
+    }
+}
+
+static void keeper_loop(void *arg)
+{
+    struct store *s = arg;
+    while (!store_stopping(s)) {
+        int64_t wait = s->conf.flushIntervalConsumeQueue < RETRY_MS ? s->conf.flushIntervalConsumeQueue : RETRY_MS;
+        waker_wait(&s->keeper_wake, wait);
+        keeper_step(s, false);
+        clean_step(s);
+    }
+}
+
+static void preparer_loop(void *arg)
+{
+    struct store *s = arg;
+    while (!store_stopping(s)) {
+        preparer_step(s);
+        waker_wait(&s->preparer_wake, RETRY_MS);
+    }
+}
+
+int preparer_step(struct store *s)
+{
+    int r = clog_prepare(s->log);
+    if (r)
+        LOG_LIMITED(LOG_ERROR, "store", "cannot make the next commit log file in %s: %s", clog_dir(s->log),
+                    strerror(-r));
+    clog_reclaim(s->log);
+    return r;
+}
+
+static void need_segment(void *arg)
+{
+    waker_wake(&((struct store *)arg)->preparer_wake);
+}
+
+static int mark_running(struct store *s, struct err *err)
+{
+    char text[16];
+    int n = snprintf(text, sizeof text, "%" PRId32, host_pid());
+    int r = fs_replace(s->fs, s->abort_path, text, (size_t)n);
+    return r ? err_sys(err, -r, "cannot write the abort file %s", s->abort_path) : 0;
+}
+
+static void stop_threads(struct store *s)
+{
+    __atomic_store_n(&s->stopping, true, __ATOMIC_RELEASE);
+    waker_wake(&s->flusher_wake);
+    waker_wake(&s->keeper_wake);
+    waker_wake(&s->preparer_wake);
+    waker_wake(&s->dispatcher_wake);
+    thread_join(&s->dispatcher);
+    thread_join(&s->keeper);
+    thread_join(&s->preparer);
+    thread_join(&s->flusher);
+    clog_on_need(s->log, NULL, NULL);
+    s->running = false;
+}
+
+int store_start(struct store *s, struct err *err)
+{
+    if (mark_running(s, err))
+        return -1;
+    clog_on_need(s->log, need_segment, s);
+    s->running = true;
+    int r = thread_start(&s->flusher, "store-flush", flusher_loop, s);
+    if (r == 0)
+        r = thread_start(&s->preparer, "store-prepare", preparer_loop, s);
+    if (r == 0)
+        r = thread_start(&s->keeper, "store-keeper", keeper_loop, s);
+    if (r == 0 && s->index)
+        r = thread_start(&s->dispatcher, "store-index", dispatcher_loop, s);
+    if (r == 0)
+        return 0;
+    stop_threads(s);
+    return err_sys(err, -r, "cannot start the store's threads");
+}
+
+void store_close(struct store *s)
+{
+    bool was_running = s->running;
+    store_flag_set(s, STORE_NOT_WRITABLE);
+    if (was_running)
+        stop_threads(s);
+    flusher_step(s);
+    if (s->index) {
+        /* A long rebuild of the index goes on after the next start. */
+        int64_t until = clock_mono_ms() + CLOSE_INDEX_MS;
+        while (dispatcher_step(s) && clock_mono_ms() < until)
+            ;
+        dispatcher_flush(s);
+    }
+    keeper_step(s, true);
+    /* The next start takes the log as whole only if all the above worked. */
+    bool clean = !__atomic_load_n(&s->dead, __ATOMIC_ACQUIRE) && clog_flushed(s->log) == clog_max(s->log) &&
+                 s->ckpt.have_marks && s->ckpt.queues_mark >= clog_max(s->log);
+    if (clean && was_running)
+        s->fs->unlink(s->fs, s->abort_path);
+    destroy(s);
+}
+
+/* ---- the rest of the interface
+ * --------------------------------------------------------------------------------------- */
+
+int store_update_conf(struct store *s, struct str name, struct str value, struct err *err)
+{
+    const struct conf_key *k = conf_find(store_conf_table(), name);
+    if (k && !k->live)
+        return err_set(err, EINVAL, "%s can only be set before the start", k->name);
+    pthread_mutex_lock(&s->conf_lock);
+    int r = conf_set(store_conf_table(), &s->conf, name, value, err);
+    pthread_mutex_unlock(&s->conf_lock);
+    return r;
+}
+
+struct cq *store_queue(struct store *s, struct str topic, int32_t queue_id, bool create)
+{
+    return cq_get(s->queues, topic, queue_id, create);
+}
+
+void store_queue_wait(struct cq *q, unsigned loop)
+{
+    cq_wait(q, loop);
+}
+
+void store_delete_topic(struct store *s, struct str topic)
+{
+    cq_set_delete_topic(s->queues, topic);
+}
+
+void store_each_queue(struct store *s, void (*fn)(void *arg, struct cq *q), void *arg)
+{
+    cq_set_each(s->queues, fn, arg);
+}
+
+void store_stats(struct store *s, struct store_stats *out)
+{
+    memset(out, 0, sizeof *out);
+    out->log_min = clog_min(s->log);
+    out->log_max = clog_max(s->log);
+    out->flushed = clog_flushed(s->log);
+    out->dispatched = __atomic_load_n(&s->dispatched, __ATOMIC_RELAXED);
+    out->puts = __atomic_load_n(&s->puts, __ATOMIC_RELAXED);
+    out->put_bytes = __atomic_load_n(&s->put_bytes, __ATOMIC_RELAXED);
+    out->put_failed = __atomic_load_n(&s->put_failed, __ATOMIC_RELAXED);
+    out->gets_found = __atomic_load_n(&s->gets_found, __ATOMIC_RELAXED);
+    out->gets_missed = __atomic_load_n(&s->gets_missed, __ATOMIC_RELAXED);
+    out->got_messages = __atomic_load_n(&s->got_messages, __ATOMIC_RELAXED);
+    out->boot_time = s->boot_time;
+    int64_t since = __atomic_load_n(&s->append_since, __ATOMIC_RELAXED);
+    out->put_lock_held_ms = since ? clock_mono_ms() - since : 0;
+    out->not_writable_because = store_not_writable(s);
+    out->writable = out->not_writable_because == NULL;
+    if (s->fs->space(s->fs, clog_dir(s->log), &out->disk_total, &out->disk_free) == 0 && out->disk_total > 0)
+        out->disk_ratio = 1.0 - (double)out->disk_free / (double)out->disk_total;
+}

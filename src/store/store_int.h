@@ -1,0 +1,134 @@
+/*
+ * Inside of the store, shared by its files (store.c, batch.c, flush.c, keeper.c, dispatch.c, recovery.c, get.c,
+ * query.c, clean.c).
+ *
+ * Locks, in the order they are taken: append_lock; the consume queues' own; flushed_lock, ckpt_lock and conf_lock are
+ * leaves. Each background thread is a loop around one step function; tests and the simulator call the steps themselves
+ * instead.
+ */
+#ifndef CROCKET_STORE_STORE_INT_H
+#define CROCKET_STORE_STORE_INT_H
+
+#include <pthread.h>
+
+#include "os/thread.h"
+#include "store/checkpoint.h"
+#include "store/commitlog.h"
+#include "store/consumequeue.h"
+#include "store/index.h"
+#include "store/store.h"
+
+/* Why the store takes no messages; the bits of Java's RunningFlags. */
+enum store_flag {
+    STORE_NOT_WRITABLE = 2, /* stopping, or told so */
+    STORE_QUEUE_ERROR = 4,
+    STORE_INDEX_ERROR = 8,
+    STORE_DISK_FULL = 16, /* above diskSpaceWarningLevelRatio; set and cleared by the cleaner */
+    STORE_FENCED = 32,
+};
+
+enum { DELAY_LEVELS_MAX = 64 };
+
+/* A queue entry whose message is written but not yet durable (synchronous flush): published once it is. */
+struct pending_publish {
+    struct cq *q;
+    int64_t max; /* entries below become visible */
+    int64_t end; /* when the log is durable up to here */
+};
+
+struct store {
+    struct store_conf conf;
+    pthread_mutex_t conf_lock;
+    const struct fs *fs;
+    struct store_events events;
+    char *checkpoint_path, *abort_path, *lock_path;
+    int lock_fd;
+    bool sync_flush, hide_unflushed;
+    bool after_crash;                       /* the last run did not end by store_close */
+    int64_t delay_ms[DELAY_LEVELS_MAX + 1]; /* by level, from 1 */
+    int delay_levels;
+
+    struct commitlog *log;
+    struct cq_set *queues;
+    struct index *index; /* NULL when messageIndexEnable is off */
+
+    /* Append side. */
+    pthread_mutex_t append_lock;
+    int64_t last_store_time;         /* under append_lock */
+    int64_t append_since;            /* atomic: monotonic ms at which the append lock was taken, 0 = free */
+    struct pending_publish *pending; /* ring, under append_lock */
+    size_t pending_cap, pending_head, pending_count;
+    uint32_t flags; /* atomic store_flag bits */
+    struct store_batch *put_batch;
+    pthread_mutex_t put_lock; /* of put_batch */
+
+    /* Flusher. */
+    struct waker flusher_wake;
+    pthread_mutex_t flushed_lock;
+    pthread_cond_t flushed_cond;
+    uint32_t flushed_waiters; /* atomic */
+    bool dead;                /* atomic: a sync failed; nothing may be promised any more */
+
+    /* Keeper and dispatcher. */
+    struct waker keeper_wake, preparer_wake, dispatcher_wake;
+    pthread_mutex_t ckpt_lock;
+    struct checkpoint ckpt; /* under ckpt_lock */
+    int64_t flushed_time;   /* under ckpt_lock: store time up to which the log is durable */
+    int64_t dispatched;     /* atomic: keys of everything below are in the index */
+    int64_t resident_from;  /* the log from here on was written by this process */
+    int64_t memory_bytes;   /* of this machine */
+    int64_t last_persist_ms, last_sync_ms, sync_took_ms;              /* keeper only, monotonic */
+    int64_t last_sync_end;                                            /* keeper only: log position of the last sync */
+    int64_t index_flushed_end, index_flushed_ms, index_flush_took_ms; /* dispatcher only */
+    int clean_now; /* atomic: rounds of cleaning still to run whatever the hour */
+
+    struct thread flusher, dispatcher, keeper, preparer;
+    bool running, stopping; /* stopping: atomic */
+
+    int64_t boot_time;
+    int64_t puts, put_bytes, put_failed;           /* atomic */
+    int64_t gets_found, gets_missed, got_messages; /* atomic */
+};
+
+static inline void stat_add(int64_t *counter, int64_t n)
+{
+    __atomic_add_fetch(counter, n, __ATOMIC_RELAXED);
+}
+
+static inline bool store_stopping(struct store *s)
+{
+    return __atomic_load_n(&s->stopping, __ATOMIC_ACQUIRE);
+}
+
+void store_flag_set(struct store *s, enum store_flag bit);
+void store_flag_clear(struct store *s, enum store_flag bit);
+const char *store_not_writable(const struct store *s); /* NULL or why */
+/* Reports a failure after which nothing may be promised, once. */
+void store_die(struct store *s, const char *what, int code);
+
+/* Tags code of the consume queue entry of a record: delivery time in the delay topic, else the hash of TAGS. */
+int64_t store_tags_code(const struct store *s, struct str topic, struct str properties, int64_t store_time);
+/* Delay in ms of a record in the delay topic, -1 for any other. */
+int64_t store_delay_of(const struct store *s, struct str topic, struct str properties);
+/* The record gets a queue offset and an entry (not so half messages and roll-backs). */
+static inline bool store_is_queued(int32_t sys_flag)
+{
+    int32_t kind = sys_flag & MSG_FLAG_TRANSACTION_MASK;
+    return kind == 0 || kind == MSG_FLAG_TRANSACTION_COMMIT;
+}
+
+/* batch.c; under append_lock. False when out of memory. */
+bool pending_push(struct store *s, struct cq *q, int64_t max, int64_t end);
+
+/* One round of each background task. */
+void flusher_step(struct store *s);       /* syncs what is written, publishes */
+int64_t dispatcher_step(struct store *s); /* indexes what is written; how many records */
+void keeper_step(struct store *s,
+                 bool force);       /* writes queues and, when it is time (or force), syncs and checkpoints */
+int preparer_step(struct store *s); /* next segment, closing of removed ones */
+void clean_step(struct store *s);   /* clean.c: retention, disk watermarks; called by the keeper */
+
+/* recovery.c: finds the end of the log, rebuilds queue entries. */
+int store_recover(struct store *s, struct err *err);
+
+#endif
