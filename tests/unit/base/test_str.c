@@ -110,8 +110,18 @@ static void prints_numbers(void **state)
     static const struct {
         int64_t value;
         const char *text;
-    } rows[] = {
-        {0, "0"}, {-1, "-1"}, {10, "10"}, {INT64_MAX, "9223372036854775807"}, {INT64_MIN, "-9223372036854775808"}};
+    } rows[] = {{0, "0"},
+                {-1, "-1"},
+                {9, "9"},
+                {10, "10"},
+                {-99, "-99"},
+                {100, "100"},
+                {101, "101"},
+                {-1009, "-1009"},
+                {10000, "10000"},
+                {1234567890123, "1234567890123"},
+                {INT64_MAX, "9223372036854775807"},
+                {INT64_MIN, "-9223372036854775808"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[20];
         assert_true(str_eqz(str_make(text, fmt_i64(text, rows[i].value)), rows[i].text));
