@@ -123,6 +123,7 @@ bool pending_push(struct store *s, struct cq *q, int64_t max, int64_t end);
 /* One round of each background task. */
 void flusher_step(struct store *s);       /* syncs what is written, publishes */
 int64_t dispatcher_step(struct store *s); /* indexes what is written; how many records */
+void dispatcher_flush(struct store *s);   /* makes the index durable, if the log below it is */
 void keeper_step(struct store *s,
                  bool force);       /* writes queues and, when it is time (or force), syncs and checkpoints */
 int preparer_step(struct store *s); /* next segment, closing of removed ones */
