@@ -1,11 +1,13 @@
 /* The frame and both header encodings: what peers send is read as they mean it, what is malformed is refused. */
-#include <cmocka.h>
+#include "remoting/headers_client.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "remoting/headers_client.h"
+#include <cmocka.h>
+
 #include <stdlib.h>
 
 static bool decode_json(const char *text, struct rem_command *c, const char **why)
