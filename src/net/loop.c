@@ -189,6 +189,7 @@ void net_loop_free(struct net_loop *l)
     if (l == NULL)
         return;
     net_conn_close_all(l);
+    run_inbox(l); /* answers of worker threads that ended after the loop: they free themselves */
     if (l->epoll_fd >= 0)
         close(l->epoll_fd);
     if (l->event_fd >= 0)
@@ -313,6 +314,10 @@ void net_pool_stop(struct net_pool *p)
         if (p->threads[i])
             pthread_join((pthread_t)p->threads[i], NULL);
         p->threads[i] = 0;
+    }
+    for (unsigned i = 0; i < p->count; i++) {
+        run_inbox(p->loops[i]);
+        net_conn_close_all(p->loops[i]);
     }
 }
 

@@ -59,7 +59,9 @@ struct net_pool {
 };
 int net_pool_init(struct net_pool *p, unsigned count, struct err *err);
 int net_pool_start(struct net_pool *p, struct err *err);
-void net_pool_stop(struct net_pool *p); /* stops and joins the threads */
-void net_pool_free(struct net_pool *p); /* closes what is left on the loops */
+/* Stops and joins the threads, then runs what is left in the inboxes and closes all connections: the protocols' owners must
+ * still be there. */
+void net_pool_stop(struct net_pool *p);
+void net_pool_free(struct net_pool *p);
 
 #endif
