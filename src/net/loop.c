@@ -5,6 +5,7 @@
 #include "os/clock.h"
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -273,6 +274,8 @@ void net_loop_stop(struct net_loop *l)
 int net_pool_init(struct net_pool *p, unsigned count, struct err *err)
 {
     *p = (struct net_pool){0};
+    /* sendfile has no flag against SIGPIPE; a broken connection is an error code here, never a signal. */
+    signal(SIGPIPE, SIG_IGN);
     if (count < 1 || count > NET_MAX_LOOPS)
         return err_set(err, EINVAL, "the number of event loops is %u: give 1 to %d", count, NET_MAX_LOOPS);
     for (; p->count < count; p->count++) {
