@@ -1,8 +1,10 @@
 /*
- * Key index: Java's hash index files under index/ (40-byte header, 5,000,000 slots of 4 bytes, 20,000,000 entries of 20 bytes
- * by default), filled by the dispatcher thread behind the log, so its page faults never meet an append.
+ * Key index: Java's hash index files under index/ (40-byte header, 5,000,000 slots of 4 bytes, 20,000,000 entries of 20
+ * bytes by default), filled by the dispatcher thread behind the log. What was added since the last index_flush is lost
+ * by a crash; the log is dispatched again from index_end_offset.
  *
- * Ownership: the index owns its files. Threads: index_add and index_flush from the dispatcher; index_query from any thread.
+ * Ownership: the index owns its files. Threads: index_add and index_flush from the dispatcher; index_query and
+ * index_clean from any thread that may block; index_end_* from any thread. index_load before all of them.
  */
 #ifndef CROCKET_STORE_INDEX_H
 #define CROCKET_STORE_INDEX_H
@@ -13,20 +15,30 @@
 
 struct index;
 
+/* NULL: out of memory. */
 struct index *index_new(const struct fs *fs, const char *dir, int32_t slots, int32_t entries);
-/* after_crash: files whose end time is behind checkpoint_time are deleted (Java's rule; they are rebuilt from the log). */
+/* after_crash: files whose end time is behind checkpoint_time are deleted (Java's rule; they are rebuilt from the log).
+ */
 int index_load(struct index *ix, bool after_crash, int64_t checkpoint_time, struct err *err);
-void index_free(struct index *ix);
+void index_free(struct index *ix); /* does not flush */
 
-/* Adds topic#UNIQ_KEY and topic#KEY for each key. Offsets not above what is indexed already are skipped. */
-int index_add(struct index *ix, struct str topic, struct str uniq_key, struct str keys, int64_t physical_offset, int64_t store_time,
-              struct err *err);
+/* Adds topic#UNIQ_KEY and topic#KEY for each key. Offsets not above what is indexed already are skipped. -1: a write
+ * failed; the same message may be added again later and continues where it failed. */
+int index_add(struct index *ix, struct str topic, struct str uniq_key, struct str keys, int64_t physical_offset,
+              int64_t store_time, struct err *err);
 int64_t index_end_offset(const struct index *ix); /* physical offset of the last indexed message, 0 if none */
 int64_t index_end_time(const struct index *ix);
-/* Makes everything added so far durable; *time: value for the checkpoint's index timestamp. */
+/* Makes everything added so far durable; *time: value for the checkpoint's index timestamp. While messages arrive this
+ * writes up to all slots (20 MB): every ten seconds is often enough. -1: a write failed and may be tried again; -2: a
+ * sync failed, the process must not go on. */
 int index_flush(struct index *ix, int64_t *time, struct err *err);
-size_t index_query(struct index *ix, struct str topic, struct str key, int64_t begin, int64_t end, int64_t *offsets, size_t max);
+/* Newest first. Only hashes are stored: the caller compares the messages' keys. */
+size_t index_query(struct index *ix, struct str topic, struct str key, int64_t begin, int64_t end, int64_t *offsets,
+                   size_t max);
 /* Deletes files (never the last) that only cover messages below log_min; returns how many. */
 int index_clean(struct index *ix, int64_t log_min);
+
+/* |Java hash| of topic#key, as stored. */
+int32_t index_key_hash(struct str topic, struct str key);
 
 #endif
