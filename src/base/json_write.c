@@ -235,6 +235,47 @@ void jw_raw(struct jw *w, struct str json)
     buf_add_str(w->out, json);
 }
 
+static void node_key(struct jw *w, const struct json *key)
+{
+    if (key->kind == JSON_OBJECT) {
+        jw_key_object_begin(w);
+        jw_node(w, key);
+        jw_key_object_end(w);
+    } else if (key->kind == JSON_INT) {
+        jw_key_i64(w, key->i, false);
+    } else {
+        jw_key(w, key->text);
+    }
+}
+
+void jw_node(struct jw *w, const struct json *node)
+{
+    switch (node->kind) {
+    case JSON_OBJECT:
+        jw_begin_object(w);
+        JSON_EACH(member, node)
+        {
+            if (member->kind == JSON_NULL)
+                continue;
+            node_key(w, member->key);
+            jw_node(w, member);
+        }
+        jw_end_object(w);
+        break;
+    case JSON_ARRAY:
+        jw_begin_array(w);
+        JSON_EACH(child, node)
+        jw_node(w, child);
+        jw_end_array(w);
+        break;
+    case JSON_STRING:
+        jw_str(w, node->text);
+        break;
+    default:
+        jw_raw(w, node->text);
+    }
+}
+
 void jw_kstr(struct jw *w, const char *key, struct str value)
 {
     if (str_is_null(value))
