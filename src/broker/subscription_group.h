@@ -37,7 +37,7 @@ void group_write_table(struct group_manager *m, struct jw *w, size_t from, size_
                        size_t *total);                             /* the members of subscriptionGroupTable */
 void group_write_forbidden(struct group_manager *m, struct jw *w); /* the members of forbiddenTable */
 void group_names(struct group_manager *m, struct arena *a, struct str **names, size_t *n);
-/* forbidden bit of (group, topic): get, or set when set >= 0; true = forbidden */
+/* Whether the group may not read the topic. */
 bool group_forbidden(struct group_manager *m, struct str group, struct str topic);
 void group_set_forbidden(struct group_manager *m, struct str group, struct str topic, bool forbidden);
 struct data_version group_version(struct group_manager *m);

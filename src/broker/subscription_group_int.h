@@ -1,0 +1,35 @@
+/* What the files of the group manager share. Not for others. */
+#ifndef CROCKET_BROKER_SUBSCRIPTION_GROUP_INT_H
+#define CROCKET_BROKER_SUBSCRIPTION_GROUP_INT_H
+
+#include "base/map.h"
+#include "broker/config_file.h"
+#include "broker/subscription_group.h"
+#include <pthread.h>
+
+struct group_entry {
+    struct group g;
+    char *extras; /* JSON object of the members that have no place in struct group; NULL: none. Under the lock */
+};
+
+struct group_manager {
+    char *path; /* subscriptionGroup.json */
+    struct config_saver *saver;
+    pthread_rwlock_t lock;
+    pthread_mutex_t save_lock;
+    struct map entries;   /* name -> struct group_entry; deleted ones stay */
+    struct map forbidden; /* group -> struct map of topic -> bits */
+    size_t live;
+    struct data_version version;
+    uint64_t changes, saved; /* saved: under save_lock */
+    _Atomic bool auto_create, auto_create_system;
+};
+
+/* Under the write lock; config NULL: the defaults. NULL: out of memory. */
+struct group_entry *group_entry_set(struct group_manager *m, struct str name, const struct json *config);
+struct group_entry *group_entry_find(const struct group_manager *m, struct str name); /* under a lock */
+void group_changed(struct group_manager *m);                                          /* under the write lock */
+bool group_forbid(struct group_manager *m, struct str group, struct str topic,
+                  uintptr_t bits); /* under the write lock */
+
+#endif
