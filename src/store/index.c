@@ -415,8 +415,12 @@ static int query_file(struct index *ix, const char *name, struct index_walk *wal
     pthread_mutex_lock(&ix->lock);
     for (size_t i = ix->n; i > 0; i--) {
         struct index_file *f = ix->files[i - 1];
-        if (strcmp(f->name, name) == 0 && f->writer) {
-            walk->begin_time = f->header.begin_time;
+        if (strcmp(f->name, name) != 0)
+            continue;
+        /* Now, not when the list was copied: the slots may have moved on. */
+        walk->begin_time = f->header.begin_time;
+        walk->limit = f->header.count;
+        if (f->writer) {
             r = index_writer_walk(f->writer, walk);
             in_file = false;
         }
@@ -458,10 +462,8 @@ size_t index_query(struct index *ix, struct str topic, struct str key, int64_t b
         if (time_matches(h, begin, end)) {
             struct index_walk walk = {
                 .hash = index_key_hash(topic, key),
-                .limit = h->count,
                 .begin = begin,
                 .end = end,
-                .begin_time = h->begin_time,
                 .offsets = offsets,
                 .max = max,
                 .n = found,
