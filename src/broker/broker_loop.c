@@ -32,6 +32,18 @@ static void park_timeout(struct net_loop *loop, struct net_timer *t)
     send_release_parked(LIST_ENTRY(t, struct broker_loop, park_timer));
 }
 
+/* Rendered once: region, trace switch and cluster do not change while the broker runs. */
+static bool render_stamps(struct broker_loop *bl)
+{
+    const struct broker_conf *conf = bl->broker->conf;
+    struct str trace = conf->trace_on ? STR_LIT("true") : STR_LIT("false");
+    msg_property_add(&bl->stamp, STR_LIT(MSG_PROP_MSG_REGION), str_from(conf->region_id));
+    msg_property_add(&bl->stamp, STR_LIT(MSG_PROP_TRACE_ON), trace);
+    msg_property_add(&bl->stamp, STR_LIT(MSG_PROP_CLUSTER), str_from(conf->cluster_name));
+    buf_printf(&bl->answer_stamp, "\"MSG_REGION\":\"%s\",\"TRACE_ON\":\"%.*s\"", conf->region_id, STR_ARG(trace));
+    return buf_ok(&bl->stamp) && buf_ok(&bl->answer_stamp);
+}
+
 struct broker_loop *broker_loop_new(struct broker *b, struct net_loop *loop)
 {
     struct broker_loop *bl = calloc(1, sizeof *bl);
@@ -47,7 +59,7 @@ struct broker_loop *broker_loop_new(struct broker *b, struct net_loop *loop)
     bl->puts = stats_item(b->stats, STATS_BROKER_PUT_NUMS, str_from(b->conf->cluster_name));
     bl->gets = stats_item(b->stats, STATS_BROKER_GET_NUMS, str_from(b->conf->cluster_name));
     bl->batch = store_batch_new(b->store);
-    if (bl->batch == NULL || bl->puts == NULL || bl->gets == NULL) {
+    if (!render_stamps(bl) || bl->batch == NULL || bl->puts == NULL || bl->gets == NULL) {
         broker_loop_free(bl);
         return NULL;
     }
@@ -79,6 +91,8 @@ void broker_loop_free(struct broker_loop *bl)
         bl->free_pins = next;
     }
     buf_free(&bl->scratch);
+    buf_free(&bl->stamp);
+    buf_free(&bl->answer_stamp);
     map_free(&bl->topics, NULL);
     free(bl);
 }

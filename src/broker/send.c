@@ -23,8 +23,7 @@ enum { PARKED_MAX = 200000, BATCH_ENTRIES_MAX = 4096, CLIENT_SENDS_MAX_RECONSUME
 static void reply_begin(struct rem_request *rq, struct broker *b, struct rem_frame *f, int32_t code)
 {
     rem_reply_begin(rq, f, code);
-    rem_frame_str(f, "MSG_REGION", str_from(b->conf->region_id));
-    rem_frame_bool(f, "TRACE_ON", b->conf->trace_on);
+    rem_frame_fields(f, buf_str(&broker_loop_of(b, rem_loop(rq))->answer_stamp));
 }
 
 static void refuse(struct rem_request *rq, struct broker *b, int32_t code, const char *fmt, ...)
@@ -78,12 +77,10 @@ static void pending_free(struct broker_loop *bl, struct pending_send *p)
 static void answer(struct broker_loop *bl, struct pending_send *p, int32_t code, struct str msg_ids,
                    int64_t queue_offset)
 {
-    struct broker *b = bl->broker;
     struct rem_frame f;
     if (!rem_token_begin(&p->token, &f, code))
         return;
-    rem_frame_str(&f, "MSG_REGION", str_from(b->conf->region_id));
-    rem_frame_bool(&f, "TRACE_ON", b->conf->trace_on);
+    rem_frame_fields(&f, buf_str(&bl->answer_stamp));
     rem_frame_str(&f, "msgId", msg_ids);
     rem_frame_i64(&f, "queueId", p->queue_id);
     rem_frame_i64(&f, "queueOffset", queue_offset);
@@ -175,8 +172,7 @@ void send_put_done(void *arg, void *user, const struct put_result *r)
         struct rem_frame f;
         int32_t code = put_failure(b, r->status, &remark);
         if (rem_token_begin(&p->token, &f, code)) {
-            rem_frame_str(&f, "MSG_REGION", str_from(b->conf->region_id));
-            rem_frame_bool(&f, "TRACE_ON", b->conf->trace_on);
+            rem_frame_fields(&f, buf_str(&bl->answer_stamp));
             rem_token_end(&p->token, &f, str_from(remark), STR_NULL);
         }
         pending_free(bl, p);
@@ -351,7 +347,7 @@ static void look(struct str text, struct seen *s)
 }
 
 /* The stored properties: those of the producer, then region, trace switch and cluster. */
-static void complete(struct buf *out, const struct broker *b, struct str given, const struct seen *s)
+static void complete(struct buf *out, struct str stamp, struct str given, const struct seen *s)
 {
     const struct str replaced[] = {STR_LIT(MSG_PROP_MSG_REGION), STR_LIT(MSG_PROP_TRACE_ON), STR_LIT(MSG_PROP_CLUSTER),
                                    STR_LIT(MSG_PROP_POP_CK)};
@@ -362,9 +358,7 @@ static void complete(struct buf *out, const struct broker *b, struct str given, 
         buf_add_str(out, given);
     if (out->len && out->data[out->len - 1] != 2)
         buf_add_byte(out, 2);
-    msg_property_add(out, STR_LIT(MSG_PROP_MSG_REGION), str_from(b->conf->region_id));
-    msg_property_add(out, STR_LIT(MSG_PROP_TRACE_ON), b->conf->trace_on ? STR_LIT("true") : STR_LIT("false"));
-    msg_property_add(out, STR_LIT(MSG_PROP_CLUSTER), str_from(b->conf->cluster_name));
+    buf_add_str(out, stamp);
 }
 
 static bool queue_allowed(struct rem_request *rq, struct broker_loop *bl, struct topic *t, int32_t *queue_id)
@@ -426,7 +420,7 @@ static void send_one(struct rem_request *rq, struct broker_loop *bl, const struc
     struct seen s;
     look(h->properties, &s);
     char id[32];
-    complete(&bl->scratch, b, h->properties, &s);
+    complete(&bl->scratch, buf_str(&bl->stamp), h->properties, &s);
     if (s.uniq_key.len == 0) {
         s.uniq_key = str_make(id, msg_unique_id(id));
         msg_property_add(&bl->scratch, STR_LIT(MSG_PROP_UNIQ_KEY), s.uniq_key);
@@ -503,7 +497,7 @@ static void send_batch(struct rem_request *rq, struct broker_loop *bl, const str
     struct cq *queue = topic_queue(b->topics, t, queue_id);
     struct seen common;
     look(h->properties, &common);
-    complete(&bl->scratch, b, h->properties, &common);
+    complete(&bl->scratch, buf_str(&bl->stamp), h->properties, &common);
     struct str suffix = buf_str(&bl->scratch);
     struct msg_host born;
     msg_host_from(&born, rem_peer(rq));
