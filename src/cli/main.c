@@ -14,6 +14,7 @@ static const struct subcommand subcommands[] = {
     {"namesrv", cmd_namesrv, "a name server alone; takes the options of mqnamesrv"},
     {"broker", cmd_broker, "a broker alone; takes the options of mqbroker"},
     {"proxy", NULL, "the gRPC proxy (not built yet)"},
+    {"bench", cmd_bench, "load generator: produce, consume, e2e"},
     {"controller", NULL, "the controller (not built yet)"},
 };
 

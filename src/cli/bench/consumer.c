@@ -1,0 +1,271 @@
+#include "cli/bench/consumer.h"
+
+#include "cli/bench/conn.h"
+#include "cli/bench/frame.h"
+#include "message/message.h"
+#include "os/clock.h"
+#include "remoting/codes.h"
+#include "remoting/sync_client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+enum { MAX_EVENTS = 64, STEP_MS = 20, SUSPEND_MS = 15000 };
+
+struct consumer_conn;
+
+struct pull_queue {
+    struct consumer_conn *conn;
+    struct pull_spec spec;
+    int64_t offset, end; /* end -1: none */
+    int64_t asked_ns;
+    bool done, due; /* due: the next request is to be written */
+};
+
+struct consumer_conn {
+    struct bench_conn net;
+    struct consumer *owner;
+    bool broken;
+};
+
+struct consumer {
+    struct bench_run *run;
+    struct bench_counts *counts;
+    enum consumer_mode mode;
+    consumer_message_fn fn;
+    void *arg;
+    struct hist latency;
+    struct consumer_conn *conns;
+    size_t conn_count;
+    struct pull_queue *queues;
+    size_t queue_count, done_count;
+    int epoll;
+    int64_t now_ns;
+    uint64_t messages, bytes, requests, errors;
+};
+
+/* ---- making --------------------------------------------------------------------------------------------------------
+ */
+
+/* Queue number n of all queues of the topic goes to connection n % connections of its broker, which belongs to one
+ * worker. */
+static int add_queues(struct consumer *c, unsigned index, unsigned workers, struct err *err)
+{
+    const struct bench_options *o = c->run->options;
+    const struct bench_route *r = c->run->route;
+    struct sync_client *ask = sync_client_new(10000);
+    size_t all = 0;
+    int rc = ask ? 0 : err_set(err, ENOMEM, "out of memory");
+    for (size_t i = 0; i < r->count; i++)
+        all += (size_t)r->brokers[i].read_queues;
+    c->queues = calloc(all + 1, sizeof *c->queues);
+    if (c->queues == NULL)
+        rc = err_set(err, ENOMEM, "out of memory");
+    for (size_t i = 0; rc == 0 && i < r->count; i++) {
+        const struct bench_broker *b = &r->brokers[i];
+        for (int id = 0; rc == 0 && id < b->read_queues; id++) {
+            size_t conn = (size_t)id % (size_t)o->connections;
+            if (conn % workers != index)
+                continue;
+            struct pull_queue *q = &c->queues[c->queue_count++];
+            q->conn = &c->conns[i * ((size_t)o->connections / workers + 1) + conn / workers];
+            q->spec = (struct pull_spec){.group = o->group,
+                                         .topic = o->topic,
+                                         .broker_name = b->name,
+                                         .queue = id,
+                                         .max_messages = o->pull_batch,
+                                         .max_bytes = o->pull_bytes,
+                                         .suspend_ms = SUSPEND_MS,
+                                         .binary = o->binary};
+            q->end = -1;
+            rc = bench_queue_offset(ask, b, o->topic, id, c->mode == CONSUME_LIVE, &q->offset, err);
+            if (rc == 0 && c->mode == CONSUME_TO_END)
+                rc = bench_queue_offset(ask, b, o->topic, id, true, &q->end, err);
+            q->due = true;
+            q->done = c->mode == CONSUME_TO_END && q->offset >= q->end;
+            c->done_count += q->done;
+            if (rc == 0 && q->conn->net.fd < 0)
+                rc = bench_conn_open(&q->conn->net, b->address, c->epoll, q->conn, err);
+        }
+    }
+    sync_client_free(ask);
+    return rc;
+}
+
+int consumer_new(struct consumer **out, struct bench_run *run, unsigned index, unsigned workers,
+                 enum consumer_mode mode, consumer_message_fn fn, void *arg, struct err *err)
+{
+    const struct bench_options *o = run->options;
+    struct consumer *c = calloc(1, sizeof *c);
+    *out = c;
+    if (c == NULL)
+        return err_set(err, ENOMEM, "out of memory");
+    c->run = run;
+    c->counts = &run->counts[index];
+    c->mode = mode;
+    c->fn = fn;
+    c->arg = arg;
+    hist_init(&c->latency);
+    c->conn_count = run->route->count * ((size_t)o->connections / workers + 1);
+    c->conns = calloc(c->conn_count, sizeof *c->conns);
+    c->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (c->conns == NULL || c->epoll < 0)
+        return err_sys(err, errno, "cannot make a consumer");
+    for (size_t i = 0; i < c->conn_count; i++) {
+        c->conns[i].net.fd = -1;
+        c->conns[i].owner = c;
+    }
+    return add_queues(c, index, workers, err);
+}
+
+void consumer_free(struct consumer *c)
+{
+    if (c == NULL)
+        return;
+    for (size_t i = 0; c->conns && i < c->conn_count; i++)
+        bench_conn_close(&c->conns[i].net);
+    if (c->epoll >= 0)
+        close(c->epoll);
+    free(c->conns);
+    free(c->queues);
+    free(c);
+}
+
+const struct hist *consumer_latency(const struct consumer *c)
+{
+    return &c->latency;
+}
+
+/* ---- running -------------------------------------------------------------------------------------------------------
+ */
+
+static void finish_queue(struct consumer *c, struct pull_queue *q)
+{
+    c->done_count += !q->done;
+    q->done = true;
+    q->due = false;
+}
+
+static void break_conn(struct consumer *c, struct consumer_conn *k, const char *why)
+{
+    k->broken = true;
+    c->errors++;
+    bench_note_error(c->run, "a connection broke: %s", why);
+    bench_conn_close(&k->net);
+    for (size_t i = 0; i < c->queue_count; i++)
+        if (c->queues[i].conn == k)
+            finish_queue(c, &c->queues[i]);
+}
+
+static void take_messages(struct consumer *c, const uint8_t *body, size_t len)
+{
+    struct msg_view v;
+    while (len > 8) {
+        size_t size = get_be32(body);
+        if (size < MSG_FIXED_V4 || size > len) {
+            c->errors++;
+            bench_note_error(c->run, "a pull answer holds something that is no message");
+            return;
+        }
+        if (c->fn && msg_decode(body, len, &v) == MSG_OK)
+            c->fn(c->arg, v.m.body, c->now_ns);
+        c->messages++;
+        c->bytes += size;
+        body += size;
+        len -= size;
+    }
+}
+
+static void on_frame(void *arg, uint8_t *frame, size_t len)
+{
+    struct consumer_conn *k = arg;
+    struct consumer *c = k->owner;
+    struct bench_response r;
+    bool is_request;
+    if (!bench_response_read(frame, len, &r, &is_request)) {
+        if (!is_request)
+            bench_note_error(c->run, "an answer cannot be read");
+        return;
+    }
+    if (r.slot >= c->queue_count || c->queues[r.slot].conn != k)
+        return;
+    struct pull_queue *q = &c->queues[r.slot];
+    c->requests++;
+    switch (r.code) {
+    case RESP_SUCCESS:
+        hist_record(&c->latency, (uint64_t)(c->now_ns - q->asked_ns));
+        take_messages(c, r.body, r.body_len);
+        break;
+    case RESP_PULL_NOT_FOUND:
+    case RESP_PULL_RETRY_IMMEDIATELY:
+    case RESP_PULL_OFFSET_MOVED:
+        break;
+    default: {
+        char remark[256];
+        bench_response_remark(&r, remark, sizeof remark);
+        bench_note_error(c->run, "a pull of queue %d was answered %d: %s", q->spec.queue, r.code, remark);
+        c->errors++;
+        finish_queue(c, q);
+        return;
+    }
+    }
+    q->offset = bench_response_i64(&r, "nextBeginOffset", q->offset);
+    q->due = true;
+    if (q->end >= 0 && q->offset >= q->end)
+        finish_queue(c, q);
+}
+
+static void write_requests(struct consumer *c)
+{
+    const char *why;
+    for (size_t i = 0; i < c->queue_count; i++) {
+        struct pull_queue *q = &c->queues[i];
+        if (!q->due || q->done)
+            continue;
+        q->due = false;
+        q->asked_ns = c->now_ns;
+        pull_frame_write(&q->conn->net.out, &q->spec, q->offset, (uint32_t)i);
+    }
+    for (size_t i = 0; i < c->conn_count; i++)
+        if (c->conns[i].net.fd >= 0 && c->conns[i].net.out.len && !bench_conn_flush(&c->conns[i].net, &why))
+            break_conn(c, &c->conns[i], why);
+}
+
+static void publish(struct consumer *c)
+{
+    atomic_store_explicit(&c->counts->messages, c->messages, memory_order_relaxed);
+    atomic_store_explicit(&c->counts->bytes, c->bytes, memory_order_relaxed);
+    atomic_store_explicit(&c->counts->requests, c->requests, memory_order_relaxed);
+    atomic_store_explicit(&c->counts->errors, c->errors, memory_order_relaxed);
+}
+
+void consumer_run(void *arg)
+{
+    struct consumer *c = arg;
+    const int64_t limit = c->mode == CONSUME_TO_END ? c->run->options->count : 0;
+    struct epoll_event events[MAX_EVENTS];
+    const char *why;
+    c->now_ns = clock_mono_ns();
+    while (atomic_load(&c->run->phase) != BENCH_STOP && c->done_count < c->queue_count &&
+           !(limit && c->messages >= (uint64_t)limit)) {
+        write_requests(c);
+        int n = epoll_wait(c->epoll, events, MAX_EVENTS, STEP_MS);
+        c->now_ns = clock_mono_ns();
+        for (int i = 0; i < n; i++) {
+            struct consumer_conn *k = events[i].data.ptr;
+            if (k->broken)
+                continue;
+            bool ok = bench_conn_receive(&k->net, &why);
+            c->now_ns = clock_mono_ns();
+            if (!ok || !bench_conn_frames(&k->net, on_frame, k, &why))
+                break_conn(c, k, why);
+            else if (k->net.out.len && !bench_conn_flush(&k->net, &why))
+                break_conn(c, k, why);
+        }
+        publish(c);
+    }
+    publish(c);
+    atomic_store(&c->counts->finished, true);
+}

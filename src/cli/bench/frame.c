@@ -1,0 +1,364 @@
+#include "cli/bench/frame.h"
+
+#include "message/message.h"
+#include "os/host.h"
+#include "remoting/command.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Header fields in either encoding. */
+struct header {
+    struct rem_frame json;
+    struct buf *out;
+    size_t at, fields_at;
+    bool binary;
+};
+
+static void header_begin(struct header *h, struct buf *out, int32_t code, bool binary)
+{
+    h->out = out;
+    h->at = out->len;
+    h->binary = binary;
+    if (!binary) {
+        rem_frame_begin(&h->json, out, code);
+        return;
+    }
+    buf_extend(out, 8);
+    buf_add_be16(out, (uint16_t)code);
+    buf_add_byte(out, REM_LANG_CPP);
+    buf_add_be16(out, REM_VERSION);
+    buf_add_be32(out, 0); /* opaque */
+    buf_add_be32(out, 0); /* flag */
+    buf_add_be32(out, 0); /* no remark */
+    h->fields_at = out->len;
+    buf_add_be32(out, 0);
+}
+
+static void header_str(struct header *h, const char *key, struct str value)
+{
+    if (!h->binary) {
+        rem_frame_str(&h->json, key, value);
+        return;
+    }
+    buf_add_be16(h->out, (uint16_t)strlen(key));
+    buf_add(h->out, key, strlen(key));
+    buf_add_be32(h->out, (uint32_t)value.len);
+    buf_add_str(h->out, value);
+}
+
+static void header_i64(struct header *h, const char *key, int64_t value)
+{
+    char text[24];
+    header_str(h, key, str_make(text, fmt_i64(text, value)));
+}
+
+static void header_end(struct header *h, uint32_t slot)
+{
+    struct buf *b = h->out;
+    if (!h->binary) {
+        rem_frame_header_end(&h->json, 0, (int32_t)(BENCH_OPAQUE_BASE + slot), STR_NULL);
+        return;
+    }
+    if (!buf_ok(b))
+        return;
+    put_be32(b->data + h->at + 4, (uint32_t)(b->len - h->at - 8) | 1u << 24);
+    put_be32(b->data + h->at + 8 + 5, BENCH_OPAQUE_BASE + slot);
+    put_be32(b->data + h->fields_at, (uint32_t)(b->len - h->fields_at - 4));
+}
+
+static void frame_finish(struct buf *out, size_t at)
+{
+    if (buf_ok(out))
+        put_be32(out->data + at, (uint32_t)(out->len - at - 4));
+}
+
+/* ---- send ----------------------------------------------------------------------------------------------------------
+ */
+
+static const char key_mark[] = "@@@@@@@@@@@@"; /* BENCH_KEY_DIGITS places */
+static const char time_mark[] = "1111111111111";
+_Static_assert(sizeof key_mark - 1 == BENCH_KEY_DIGITS && sizeof time_mark - 1 == BENCH_TIME_DIGITS, "");
+
+static void add_properties(struct buf *b, const struct send_frame_spec *s)
+{
+    char key[40];
+    snprintf(key, sizeof key, "%s%s", s->key_prefix, key_mark);
+    msg_property_add(b, STR_LIT(MSG_PROP_UNIQ_KEY), str_from(key));
+    msg_property_add(b, STR_LIT(MSG_PROP_WAIT), STR_LIT("true"));
+}
+
+static void add_body(struct buf *b, size_t size)
+{
+    uint8_t *at = buf_extend(b, size);
+    if (at == NULL)
+        return;
+    host_random(at, size);
+    for (size_t i = 0; i < size; i++)
+        at[i] = (uint8_t)('a' + at[i] % 26);
+}
+
+static ptrdiff_t find(const struct buf *b, size_t from, const char *what)
+{
+    const uint8_t *hit = memmem(b->data + from, b->len - from, what, strlen(what));
+    return hit ? hit - b->data : -1;
+}
+
+/* Where the places to stamp are: looked up once, in the finished bytes. */
+static int find_places(struct send_frame *f, const struct send_frame_spec *s, struct err *err)
+{
+    f->key_at = calloc(s->batch, sizeof *f->key_at);
+    if (f->key_at == NULL)
+        return err_set(err, ENOMEM, "out of memory");
+    size_t from = 0;
+    for (ptrdiff_t at; f->key_count < s->batch && (at = find(&f->bytes, from, key_mark)) >= 0;) {
+        f->key_at[f->key_count++] = (size_t)at;
+        from = (size_t)at + BENCH_KEY_DIGITS;
+    }
+    ptrdiff_t time_at = find(&f->bytes, 0, time_mark);
+    ptrdiff_t opaque_at = f->binary ? 8 + 5 : find(&f->bytes, 0, "\"opaque\":") + 9;
+    if (time_at < 0 || opaque_at < 9 || f->key_count != s->batch)
+        return err_set(err, EINVAL, "the topic or group name cannot be used for a load test");
+    f->time_at = (size_t)time_at;
+    f->opaque_at = (size_t)opaque_at;
+    return 0;
+}
+
+int send_frame_make(struct send_frame *f, const struct send_frame_spec *s, struct err *err)
+{
+    struct buf properties = {0}, body = {0};
+    struct header h;
+    memset(f, 0, sizeof *f);
+    f->binary = s->binary;
+    f->size = s->size;
+    f->entry_at = calloc(s->batch, sizeof *f->entry_at);
+    if (f->entry_at == NULL)
+        return err_set(err, ENOMEM, "out of memory");
+    if (s->batch == 1)
+        add_properties(&properties, s);
+    else
+        msg_property_add(&properties, STR_LIT(MSG_PROP_WAIT), STR_LIT("true"));
+    header_begin(&h, &f->bytes, s->batch > 1 ? REQ_SEND_BATCH_MESSAGE : REQ_SEND_MESSAGE_V2, s->binary);
+    header_str(&h, "a", str_from(s->group));
+    header_str(&h, "b", str_from(s->topic));
+    header_str(&h, "c", STR_LIT("TBW102"));
+    header_i64(&h, "d", 4);
+    header_i64(&h, "e", s->queue);
+    header_i64(&h, "f", 0);
+    header_str(&h, "g", str_from(time_mark));
+    header_i64(&h, "h", 0);
+    header_str(&h, "i", buf_str(&properties));
+    header_i64(&h, "j", 0);
+    header_str(&h, "k", STR_LIT("false"));
+    header_str(&h, "m", s->batch > 1 ? STR_LIT("true") : STR_LIT("false"));
+    header_str(&h, "n", str_from(s->broker_name));
+    header_end(&h, 0);
+    f->body_at = f->bytes.len;
+    buf_clear(&properties);
+    for (size_t i = 0; i < s->batch; i++) {
+        f->entry_at[i] = f->bytes.len + (s->batch > 1 ? 20 : 0); /* behind the lengths of a batch entry */
+        buf_clear(&body);
+        add_body(&body, s->size);
+        if (s->batch == 1) {
+            buf_add_str(&f->bytes, buf_str(&body));
+        } else {
+            buf_clear(&properties);
+            add_properties(&properties, s);
+            msg_batch_add(&f->bytes, 0, buf_str(&body), buf_str(&properties));
+        }
+    }
+    frame_finish(&f->bytes, 0);
+    bool ok = buf_ok(&f->bytes) && buf_ok(&properties) && buf_ok(&body);
+    buf_free(&properties);
+    buf_free(&body);
+    return ok ? find_places(f, s, err) : err_set(err, ENOMEM, "out of memory");
+}
+
+void send_frame_free(struct send_frame *f)
+{
+    buf_free(&f->bytes);
+    free(f->key_at);
+    free(f->entry_at);
+    memset(f, 0, sizeof *f);
+}
+
+static void put_key(uint8_t *at, uint64_t number)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    for (int i = BENCH_KEY_DIGITS; i-- > 0; number >>= 4)
+        at[i] = (uint8_t)hex[number & 15];
+}
+
+static void put_opaque(uint8_t *at, uint32_t slot)
+{
+    for (int i = BENCH_OPAQUE_DIGITS; i-- > 1; slot /= 10)
+        at[i] = (uint8_t)('0' + slot % 10);
+}
+
+uint8_t *send_frame_stamp(const struct send_frame *f, struct buf *out, uint32_t slot,
+                          const char time[BENCH_TIME_DIGITS], uint64_t *key)
+{
+    uint8_t *at = buf_extend(out, f->bytes.len);
+    if (at == NULL)
+        return NULL;
+    memcpy(at, f->bytes.data, f->bytes.len);
+    memcpy(at + f->time_at, time, BENCH_TIME_DIGITS);
+    if (f->binary)
+        put_be32(at + f->opaque_at, BENCH_OPAQUE_BASE + slot);
+    else
+        put_opaque(at + f->opaque_at, slot);
+    for (size_t i = 0; i < f->key_count; i++)
+        put_key(at + f->key_at[i], (*key)++);
+    return at;
+}
+
+/* ---- pull ----------------------------------------------------------------------------------------------------------
+ */
+
+void pull_frame_write(struct buf *out, const struct pull_spec *s, int64_t offset, uint32_t slot)
+{
+    enum { SUSPEND = 2, SUBSCRIPTION = 4 };
+    struct header h;
+    size_t at = out->len;
+    header_begin(&h, out, REQ_PULL_MESSAGE, s->binary);
+    header_str(&h, "bname", str_from(s->broker_name));
+    header_i64(&h, "commitOffset", 0);
+    header_str(&h, "consumerGroup", str_from(s->group));
+    header_str(&h, "expressionType", STR_LIT("TAG"));
+    header_i64(&h, "maxMsgBytes", s->max_bytes);
+    header_i64(&h, "maxMsgNums", s->max_messages);
+    header_i64(&h, "queueId", s->queue);
+    header_i64(&h, "queueOffset", offset);
+    header_i64(&h, "subVersion", 0);
+    header_str(&h, "subscription", STR_LIT("*"));
+    header_i64(&h, "suspendTimeoutMillis", s->suspend_ms);
+    header_i64(&h, "sysFlag", SUBSCRIPTION | (s->suspend_ms > 0 ? SUSPEND : 0));
+    header_str(&h, "topic", str_from(s->topic));
+    header_end(&h, slot);
+    frame_finish(out, at);
+}
+
+/* ---- responses -----------------------------------------------------------------------------------------------------
+ */
+
+static bool read_number(const uint8_t *at, const uint8_t *end, int64_t *out)
+{
+    bool negative = at < end && *at == '-';
+    int64_t v = 0;
+    at += negative;
+    if (at >= end || *at < '0' || *at > '9')
+        return false;
+    while (at < end && *at >= '0' && *at <= '9')
+        v = v * 10 + (*at++ - '0');
+    *out = negative ? -v : v;
+    return true;
+}
+
+/* The number behind "key": when it stands in the last bytes of the header, where servers put it. */
+static bool number_near_end(const uint8_t *header, size_t len, const char *key, int64_t *out)
+{
+    size_t n = strlen(key), window = len < 96 ? len : 96;
+    const uint8_t *from = header + len - window, *hit = memmem(from, window, key, n);
+    return hit && read_number(hit + n, header + len, out);
+}
+
+static bool read_json(uint8_t *header, size_t len, struct bench_response *out, int64_t *opaque, int64_t *flag)
+{
+    static const char code_first[] = "{\"code\":";
+    int64_t code;
+    if (len > sizeof code_first && memcmp(header, code_first, sizeof code_first - 1) == 0 &&
+        read_number(header + sizeof code_first - 1, header + len, &code) &&
+        number_near_end(header, len, "\"opaque\":", opaque)) {
+        const uint8_t *hit = memmem(header, len, "\"flag\":", 7);
+        if (hit && read_number(hit + 7, header + len, flag)) {
+            out->code = (int32_t)code;
+            return true;
+        }
+    }
+    /* Some other order: read it all, from a copy, since reading changes it. */
+    struct rem_command c;
+    const char *why;
+    char *copy = malloc(len + 1);
+    if (copy == NULL)
+        return false;
+    memcpy(copy, header, len);
+    copy[len] = '\0';
+    bool ok = rem_decode_json_header(copy, len, &c, &why);
+    free(copy);
+    if (!ok)
+        return false;
+    out->code = c.code;
+    *opaque = c.opaque;
+    *flag = c.flag;
+    return true;
+}
+
+bool bench_response_read(uint8_t *frame, size_t len, struct bench_response *out, bool *is_request)
+{
+    int64_t opaque = 0, flag = 0;
+    *is_request = false;
+    if (len < 8)
+        return false;
+    out->header_len = get_be32(frame + 4) & 0xFFFFFF;
+    out->binary = frame[4] == REM_BINARY;
+    if (frame[4] > REM_BINARY || out->header_len > len - 8)
+        return false;
+    out->header = frame + 8;
+    out->body = frame + 8 + out->header_len;
+    out->body_len = len - 8 - out->header_len;
+    if (out->binary) {
+        if (out->header_len < 21)
+            return false;
+        out->code = (int16_t)get_be16(out->header);
+        opaque = (int32_t)get_be32(out->header + 5);
+        flag = (int32_t)get_be32(out->header + 9);
+    } else if (!read_json(frame + 8, out->header_len, out, &opaque, &flag)) {
+        return false;
+    }
+    if (!(flag & REM_FLAG_RESPONSE)) {
+        *is_request = true;
+        return false;
+    }
+    if (opaque < BENCH_OPAQUE_BASE)
+        return false;
+    out->slot = (uint32_t)(opaque - BENCH_OPAQUE_BASE);
+    return true;
+}
+
+int64_t bench_response_i64(const struct bench_response *r, const char *key, int64_t otherwise)
+{
+    int64_t value;
+    char pattern[64];
+    if (r->binary) {
+        struct rem_command c;
+        const char *why;
+        if (!rem_decode_binary_header(r->header, r->header_len, &c, &why) || !str_to_i64(rem_ext(&c, key), &value))
+            return otherwise;
+        return value;
+    }
+    int n = snprintf(pattern, sizeof pattern, "\"%s\":", key);
+    const uint8_t *hit = memmem(r->header, r->header_len, pattern, (size_t)n), *end = r->header + r->header_len;
+    if (hit == NULL)
+        return otherwise;
+    hit += n;
+    hit += hit < end && *hit == '"';
+    return read_number(hit, end, &value) ? value : otherwise;
+}
+
+void bench_response_remark(const struct bench_response *r, char *out, size_t cap)
+{
+    struct rem_command c;
+    const char *why;
+    char *copy = malloc(r->header_len + 1);
+    snprintf(out, cap, "no reason given");
+    if (copy == NULL)
+        return;
+    memcpy(copy, r->header, r->header_len);
+    bool ok = r->binary ? rem_decode_binary_header((uint8_t *)copy, r->header_len, &c, &why)
+                        : rem_decode_json_header(copy, r->header_len, &c, &why);
+    if (ok && !str_is_null(c.remark))
+        snprintf(out, cap, "%.*s", STR_ARG(c.remark));
+    free(copy);
+}
