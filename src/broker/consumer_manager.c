@@ -6,7 +6,9 @@
 struct cgroup {
     struct client_group clients; /* first: the connection index holds pointers to it */
     struct consumer_group_info info;
-    struct map subs; /* topic -> struct subscription */
+    struct map subs;     /* topic -> struct subscription */
+    int32_t fingerprint; /* of the last heartbeat */
+    bool has_fingerprint;
 };
 
 struct consumer_manager {
@@ -194,6 +196,20 @@ bool consumer_register(struct consumer_manager *m, struct str group, const struc
         tell(m, g);
     pthread_mutex_unlock(&m->lock);
     return changed;
+}
+
+bool consumer_fingerprint(struct consumer_manager *m, struct str group, int32_t fingerprint, bool without_subs)
+{
+    pthread_mutex_lock(&m->lock);
+    struct cgroup *g = map_get(&m->groups, group);
+    bool again = false;
+    if (g) {
+        again = (g->has_fingerprint && g->fingerprint != fingerprint) || (without_subs && g->subs.count == 0);
+        g->has_fingerprint = true;
+        g->fingerprint = fingerprint;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return again;
 }
 
 void consumer_unregister(struct consumer_manager *m, struct str group, struct str client_id, struct net_ref conn)

@@ -57,6 +57,9 @@ void consumer_manager_free(struct consumer_manager *m);
  * are to be told). */
 bool consumer_register(struct consumer_manager *m, struct str group, const struct consumer_client *client,
                        const struct consumer_group_info *info, const struct json *subs, bool with_subs);
+/* Heartbeat v2, after consumer_register: remembers the group's fingerprint. True: the client has to send its
+ * subscriptions again, because the fingerprint is another one than last time or because they are not known here. */
+bool consumer_fingerprint(struct consumer_manager *m, struct str group, int32_t fingerprint, bool without_subs);
 void consumer_unregister(struct consumer_manager *m, struct str group, struct str client_id, struct net_ref conn);
 void consumer_conn_closed(struct consumer_manager *m, struct net_ref conn);
 void consumer_expire(struct consumer_manager *m, int64_t now_ms, int64_t timeout_ms);
