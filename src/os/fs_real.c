@@ -286,7 +286,8 @@ static int real_space(const struct fs *fs, const char *path, int64_t *total, int
     struct statvfs v;
     if (statvfs(path, &v))
         return fail();
-    *total = (int64_t)v.f_blocks * (int64_t)v.f_frsize;
+    /* Without what is reserved for the superuser, so that total - usable is what is used (as df and Java count it). */
+    *total = (int64_t)(v.f_blocks - v.f_bfree + v.f_bavail) * (int64_t)v.f_frsize;
     *usable = (int64_t)v.f_bavail * (int64_t)v.f_frsize;
     return 0;
 }

@@ -80,7 +80,8 @@ struct store {
     int64_t last_persist_ms, last_sync_ms, sync_took_ms;              /* keeper only, monotonic */
     int64_t last_sync_end;                                            /* keeper only: log position of the last sync */
     int64_t index_flushed_end, index_flushed_ms, index_flush_took_ms; /* dispatcher only */
-    int clean_now; /* atomic: rounds of cleaning still to run whatever the hour */
+    int clean_now;                          /* atomic: rounds of cleaning still to run whatever the hour */
+    int64_t last_clean_ms, cleaned_log_min; /* keeper only */
 
     struct thread flusher, dispatcher, keeper, preparer;
     bool running, stopping; /* stopping: atomic */
@@ -127,7 +128,7 @@ void dispatcher_flush(struct store *s);   /* makes the index durable, if the log
 void keeper_step(struct store *s,
                  bool force);       /* writes queues and, when it is time (or force), syncs and checkpoints */
 int preparer_step(struct store *s); /* next segment, closing of removed ones */
-void clean_step(struct store *s);   /* clean.c: retention, disk watermarks; called by the keeper */
+void clean_step(struct store *s);   /* clean_step.c: retention, disk watermarks; called by the keeper */
 
 /* recovery.c: finds the end of the log, rebuilds queue entries. */
 int store_recover(struct store *s, struct err *err);
