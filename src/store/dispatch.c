@@ -22,10 +22,13 @@ void dispatcher_flush(struct store *s)
     int64_t now = clock_mono_ms(), time, mark = __atomic_load_n(&s->dispatched, __ATOMIC_RELAXED);
     if (clog_flushed(s->log) < mark)
         return;
-    if (index_flush(s->index, &time, &err)) {
+    int r = index_flush(s->index, &time, &err);
+    if (r == -2)
         store_die(s, "syncing the key index failed", err.code);
+    else if (r) /* a full disk, most likely: tried again */
+        LOG_LIMITED(LOG_ERROR, "store", "%s", err.text);
+    if (r)
         return;
-    }
     pthread_mutex_lock(&s->ckpt_lock);
     s->ckpt.index_time = time;
     s->ckpt.index_mark = mark;
