@@ -73,9 +73,13 @@ extern const struct broker_ops admin_topic_ops;    /* admin_topic.c */
 extern const struct broker_ops admin_group_ops;    /* admin_group.c */
 extern const struct broker_ops admin_consumer_ops; /* admin_consumer.c */
 extern const struct broker_ops admin_broker_ops;   /* admin_broker.c: config, runtime info, stats, cleaning */
+extern const struct broker_ops unsupported_ops;    /* unsupported.c: what is not built yet, and why */
 
 /* Puts a message from a thread that may block: delayed delivery, send back. topic must exist. */
 enum put_status broker_put(struct broker *b, struct topic *t, struct msg *m, struct put_result *r);
+
+/* client_requests.c: for consumer_on_change(b->consumers, notify_consumer_ids_changed, b). */
+void notify_consumer_ids_changed(void *broker, struct str group, struct net_ref conn);
 
 /* registration.c */
 struct registration *registration_new(struct broker *b);
