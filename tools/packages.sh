@@ -1,0 +1,97 @@
+# Finds what is missing for a task and installs it from the distribution's packages. Sourced by ./dev, POSIX shell.
+
+# What is needed | how to see that it is there | its packages: Debian and Ubuntu | Fedora | Alpine | Arch
+# cmd:NAME a command; hdr:NAME a C header; rt:NAME a file of clang's run-time library.
+packages_table() {
+    cat <<'END'
+compiler|cmd:cc hdr:stdio.h|gcc libc6-dev|gcc glibc-devel|gcc musl-dev linux-headers|gcc
+cmake|cmd:cmake|cmake|cmake|cmake|cmake
+ninja|cmd:ninja|ninja-build|ninja-build|samurai|ninja
+pkgconfig|cmd:pkg-config|pkg-config|pkgconf-pkg-config|pkgconf|pkgconf
+libdeflate|hdr:libdeflate.h|libdeflate-dev|libdeflate-devel|libdeflate-dev|libdeflate
+cmocka|hdr:cmocka.h|libcmocka-dev|libcmocka-devel|cmocka-dev|cmocka
+bash|cmd:bash|bash|bash|bash|bash
+jdk|cmd:javac|openjdk-17-jdk-headless|java-17-openjdk-devel|openjdk17-jdk|jdk17-openjdk
+maven|cmd:mvn|maven|maven|maven|maven
+go|cmd:go|golang-go|golang|go|go
+ca|file:/etc/ssl/certs/ca-certificates.crt|ca-certificates|ca-certificates|ca-certificates|ca-certificates
+format|cmd:clang-format-14|clang-format-14|clang-tools-extra|clang-extra-tools|clang
+tidy|cmd:clang-tidy-14|clang-tidy-14|clang-tools-extra|clang-extra-tools|clang
+clang|cmd:clang-14|clang-14|clang|clang|clang
+fuzzer|rt:libclang_rt.fuzzer|libclang-rt-14-dev|compiler-rt|compiler-rt|compiler-rt
+setarch|cmd:setarch|util-linux|util-linux|util-linux-misc|util-linux
+END
+}
+
+has() {
+    case $1 in
+    cmd:*) command -v "${1#cmd:}" >/dev/null 2>&1 ;;
+    hdr:*) echo "#include <${1#hdr:}>" | cc -E -xc - >/dev/null 2>&1 ;;
+    file:*) [ -e "${1#file:}" ] ;;
+    rt:*) ls /usr/lib/llvm-14/lib/clang/*/lib/linux/"${1#rt:}"* /usr/lib/clang/*/lib/*/"${1#rt:}"* >/dev/null 2>&1 ;;
+    esac
+}
+
+# distribution: the column of the table, and how to install there.
+distribution() {
+    ids=$(. /etc/os-release 2>/dev/null && echo " $ID $ID_LIKE ")
+    case $ids in
+    *' debian '* | *' ubuntu '*) echo debian ;;
+    *' fedora '* | *' rhel '*) echo fedora ;;
+    *' alpine '*) echo alpine ;;
+    *' arch '*) echo arch ;;
+    *) echo unknown ;;
+    esac
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null 2>&1; then
+        sudo "$@"
+    else
+        say "this needs root, and there is no sudo: run as root: $*"
+        return 1
+    fi
+}
+
+install_packages() {
+    case $(distribution) in
+    debian)
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" ||
+            { as_root apt-get update -q && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"; }
+        ;;
+    fedora) as_root dnf install -y "$@" ;;
+    alpine) as_root apk add "$@" ;;
+    arch) as_root pacman -S --needed --noconfirm "$@" ;;
+    *) return 1 ;;
+    esac
+}
+
+# need NAME...: installs the packages of what is not there. Ends the script when that does not help.
+need() {
+    packages=
+    absent=
+    for name; do
+        line=$(packages_table | grep "^$name|")
+        missing=no
+        for check in $(echo "$line" | cut -d'|' -f2); do has "$check" || missing=yes; done
+        [ $missing = yes ] || continue
+        case $(distribution) in
+        fedora) column=4 ;;
+        alpine) column=5 ;;
+        arch) column=6 ;;
+        *) column=3 ;;
+        esac
+        packages="$packages $(echo "$line" | cut -d'|' -f$column)"
+        absent="$absent $name"
+    done
+    [ -n "$packages" ] || return 0
+    if [ "$(distribution)" = unknown ]; then
+        die "missing:$absent. This distribution is not known here; the Debian packages are called:$packages"
+    fi
+    say "missing:$absent; installing the packages:$packages"
+    # shellcheck disable=SC2086
+    install_packages $packages || die "the packages could not be installed:$packages"
+    hash -r
+}
