@@ -8,6 +8,7 @@ enum {
     RECENT_MAX = 256 << 20, /* of the newest log taken as resident without asking ... */
     RECENT_SHARE = 16,      /* ... but not more than this part of memory */
     READ_AHEAD = 4 << 20,   /* bytes read ahead behind a cold read */
+    ASK_SPAN = 1 << 20,     /* ranges within so many bytes are asked about at once */
     PULL_BYTES_MAX = 128 << 20,
     PULL_BYTES_MIN = 100,
 };
@@ -125,18 +126,41 @@ static void cut(struct reader *r, uint32_t i)
     }
 }
 
+/* How many ranges from i on lie so close together in one segment that asking for all at once is cheaper. *len: their
+ * span. */
+static uint32_t close_together(const struct get_result *out, uint32_t i, size_t *len)
+{
+    const struct store_range *first = &out->ranges[i];
+    uint32_t n = 1;
+    *len = first->len;
+    while (i + n < out->n_ranges) {
+        const struct store_range *g = &out->ranges[i + n];
+        int64_t end = g->offset + g->len;
+        if (g->segment != first->segment || g->offset < first->offset || end - first->offset > ASK_SPAN)
+            break;
+        *len = (size_t)(end - first->offset);
+        n++;
+    }
+    return n;
+}
+
 /* Keeps only ranges that can be read without waiting for the disk. */
 static void drop_cold(struct reader *r)
 {
     struct get_result *out = r->out;
-    for (uint32_t i = 0; i < out->n_ranges; i++) {
+    for (uint32_t i = 0; i < out->n_ranges;) {
         const struct store_range *g = &out->ranges[i];
-        if (is_resident(r, g->segment, g->offset, g->len))
-            continue;
-        cut(r, i);
-        if (i == 0)
-            out->status = GET_COLD;
-        return;
+        size_t span;
+        uint32_t n = close_together(out, i, &span);
+        if (n > 1 && !is_resident(r, g->segment, g->offset, span))
+            n = 1; /* perhaps only a gap between them is cold */
+        if (n == 1 && !is_resident(r, g->segment, g->offset, g->len)) {
+            cut(r, i);
+            if (i == 0)
+                out->status = GET_COLD;
+            return;
+        }
+        i += n;
     }
 }
 

@@ -27,11 +27,27 @@ static void done(void *arg, void *user, const struct put_result *r)
     res->end = r->end_offset;
 }
 
-static double cpu_seconds(int who)
+static double seconds(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+struct cpu {
+    double user, kernel;
+};
+
+static struct cpu cpu_used(int who)
 {
     struct rusage u;
     getrusage(who, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+    return (struct cpu){seconds(u.ru_utime), seconds(u.ru_stime)};
+}
+
+static void print_cpu(const char *of, struct cpu from, struct cpu to, int64_t records)
+{
+    double n = (double)records / 1e9;
+    printf("  CPU of %s: %.0f ns/record in the program, %.0f in the kernel\n", of, (to.user - from.user) / n,
+           (to.kernel - from.kernel) / n);
 }
 
 static int64_t arg(int argc, char **argv, int i, int64_t absent)
@@ -54,7 +70,7 @@ static void write_all(struct store *s, int64_t records, size_t body, int64_t bat
     struct cq *q[64];
     for (int32_t i = 0; i < queues; i++)
         q[i] = store_queue(s, m.m.topic, i, true);
-    double cpu = cpu_seconds(RUSAGE_THREAD), all = cpu_seconds(RUSAGE_SELF);
+    struct cpu own = cpu_used(RUSAGE_THREAD), all = cpu_used(RUSAGE_SELF);
     int64_t begin = clock_mono_ns();
     for (int64_t i = 0; i < records; i += batch) {
         for (int64_t k = 0; k < batch; k++) {
@@ -68,11 +84,10 @@ static void write_all(struct store *s, int64_t records, size_t body, int64_t bat
             ;
     }
     double took = (double)(clock_mono_ns() - begin);
-    printf(
-        "append: %.0f ns/record, %.0f ns CPU of the appending thread, %.0f ns CPU of all threads, %.0f MB/s, %" PRId64
-        " failed\n",
-        took / (double)records, (cpu_seconds(RUSAGE_THREAD) - cpu) * 1e9 / (double)records,
-        (cpu_seconds(RUSAGE_SELF) - all) * 1e9 / (double)records, (double)res.end / took * 1000, res.failed);
+    printf("append: %.0f ns/record, %.0f MB/s, %" PRId64 " failed\n", took / (double)records,
+           (double)res.end / took * 1000, res.failed);
+    print_cpu("the appending thread", own, cpu_used(RUSAGE_THREAD), records);
+    print_cpu("all threads", all, cpu_used(RUSAGE_SELF), records);
     store_batch_free(b);
     free(data);
 }
@@ -101,7 +116,7 @@ static void read_all(struct store *s, int32_t queues)
 
 int main(int argc, char **argv)
 {
-    struct store_conf conf;
+    struct store_conf conf = {0};
     struct store *s;
     struct err err;
     if (argc < 2) {
