@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,6 +176,21 @@ static int write_all(struct commitlog *log, int fd, struct iovec *iov, int n_iov
     return 0;
 }
 
+/* Announces the append up to `end`; waits if zeros are just being written there. */
+static void meet_prewriter(struct commitlog *log, const struct log_segment *seg, int64_t end)
+{
+    __atomic_store_n(&log->append_to, end, __ATOMIC_SEQ_CST);
+    for (;;) {
+        int64_t from = __atomic_load_n(&log->zero_from, __ATOMIC_SEQ_CST);
+        if (from == 0 || from >= end)
+            break;
+        sched_yield();
+    }
+    int64_t ahead = __atomic_load_n(&seg->zeroed, __ATOMIC_RELAXED) - (end - seg->base);
+    if (ahead < PREWRITE_WINDOW / 2 && seg->zeroed < seg->size && log->need_fn)
+        log->need_fn(log->need_arg);
+}
+
 int clog_append(struct commitlog *log, const void *data, size_t n, bool roll)
 {
     struct log_segment *seg = clog_last(log);
@@ -191,6 +207,8 @@ int clog_append(struct commitlog *log, const void *data, size_t n, bool roll)
         put_be32(blank + 4, MSG_MAGIC_BLANK);
         iov[n_iov++] = (struct iovec){.iov_base = blank, .iov_len = sizeof blank};
     }
+    if (log->prewrite)
+        meet_prewriter(log, seg, at + (int64_t)n + (roll ? CLOG_TAIL_RESERVE : 0));
     int r = write_all(log, seg->fd, iov, n_iov, at - seg->base);
     if (r == 0 && roll)
         r = take_next(log);
@@ -227,6 +245,9 @@ void clog_on_need(struct commitlog *log, void (*fn)(void *arg), void *arg)
 int clog_sync(struct commitlog *log, int64_t target)
 {
     int64_t from = clog_flushed(log);
+    int earlier = __atomic_load_n(&log->sync_error, __ATOMIC_ACQUIRE);
+    if (earlier)
+        return earlier;
     while (from < target) {
         struct log_segment *seg = clog_pin(log, from);
         if (seg == NULL) {

@@ -27,7 +27,8 @@ struct log_segment {
     int64_t size;
     int fd;
     const uint8_t *map;
-    int refs; /* atomic; one is the log's own */
+    int refs;       /* atomic; one is the log's own */
+    int64_t zeroed; /* atomic: the file's blocks below were written once (clog_prewrite) */
     struct log_segment *next_dead;
 };
 
@@ -63,12 +64,15 @@ int clog_ensure_next(struct commitlog *log);
  * appends until clog_prepare has wiped what may have been written. */
 int clog_append(struct commitlog *log, const void *data, size_t n, bool roll);
 
-/* Background: wipes after failed appends, makes the next segment. 0 when all is ready, else the reason why not.
- * once_synchronous: the log has no background thread (tests, tools). */
+/* Background: wipes after failed appends, makes the next segment, prewrites. 0 when all is ready, else the reason why
+ * not. */
 int clog_prepare(struct commitlog *log);
 /* Wakes this function's caller when the next segment is needed: set before appending, NULL = clog_ensure_next prepares
  * itself. */
 void clog_on_need(struct commitlog *log, void (*fn)(void *arg), void *arg);
+/* For synchronous flush: keeps some MiB ahead of the append position written with zeros, so that a sync has data to
+ * write but no block allocation to record (docs/adr/0002). Done by clog_prepare. Before the first append. */
+void clog_prewrite(struct commitlog *log);
 /* Background: unmaps and closes segments nobody holds any more. */
 void clog_reclaim(struct commitlog *log);
 /* NULL, or why appends are refused now. */

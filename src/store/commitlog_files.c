@@ -80,6 +80,18 @@ static int wipe_torn(struct commitlog *log)
     return 0;
 }
 
+static int prewrite(struct commitlog *log)
+{
+    int64_t at = clog_max(log);
+    struct log_segment *seg = clog_pin(log, at);
+    int r = seg ? clog_prewrite_segment(log, seg, at - seg->base) : 0;
+    if (seg)
+        seg_release(seg);
+    seg = __atomic_load_n(&log->next, __ATOMIC_ACQUIRE);
+    /* Taken by the appender meanwhile it stays alive: the cleaner never removes the last segment. */
+    return r == 0 && seg ? clog_prewrite_segment(log, seg, 0) : r;
+}
+
 int clog_prepare(struct commitlog *log)
 {
     int r = wipe_torn(log);
@@ -92,6 +104,8 @@ int clog_prepare(struct commitlog *log)
         if (r == 0)
             __atomic_store_n(&log->next, seg, __ATOMIC_RELEASE);
     }
+    if (r == 0 && log->prewrite)
+        r = prewrite(log);
     __atomic_store_n(&log->prepare_error, r, __ATOMIC_RELEASE);
     pthread_mutex_lock(&log->next_lock);
     log->next_failed = r;
@@ -264,6 +278,7 @@ int clog_set_end(struct commitlog *log, int64_t end, int64_t flushed, struct err
     log->flushed = flushed < end ? flushed : end;
     struct log_segment *last = clog_last(log);
     if (last) {
+        last->zeroed = end - last->base;
         r = wipe_rest(log, last, end - last->base);
         return r ? err_sys(err, -r, "cannot clear the end of commit log file %s/%020" PRId64, log->dir, last->base) : 0;
     }

@@ -28,12 +28,28 @@ struct commitlog {
     int next_failed;          /* under next_lock: result of the attempt made while an appender waits */
     int prepare_error;        /* atomic: why there is no next segment */
 
+    bool prewrite;
+    int sync_error; /* atomic: a sync outside the flusher failed; the flusher reports it */
+    /* Appender and prewriter keep out of each other's way without a lock: each says first what it is about to write,
+     * then looks at the other's word. Log offsets, atomic. */
+    int64_t append_to; /* the append now running, or the last one, ends here */
+    int64_t zero_from; /* zeros are being written from here on, 0 = not now */
+
     int problem;     /* why the last append failed */
     int64_t torn_to; /* atomic: 0, or the end of what a failed append may have written */
 
     void (*need_fn)(void *arg);
     void *need_arg;
 };
+
+enum {
+    PREWRITE_WINDOW = 32 << 20, /* kept written ahead */
+    PREWRITE_CHUNK = 256 << 10, /* between two looks at the appender */
+    PREWRITE_FOLIO = 64 << 10,  /* one write; the page cache makes pages of this size, small enough to walk quickly */
+};
+
+/* Writes zeros ahead of `used`, the append position in seg's file, as far as the window goes. */
+int clog_prewrite_segment(struct commitlog *log, struct log_segment *seg, int64_t used);
 
 struct log_segment *clog_last(const struct commitlog *log);
 bool clog_add_segment(struct commitlog *log, struct log_segment *seg);

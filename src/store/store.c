@@ -374,6 +374,8 @@ int store_start(struct store *s, struct err *err)
     if (mark_running(s, err))
         return -1;
     clog_on_need(s->log, need_segment, s);
+    if (s->sync_flush)
+        clog_prewrite(s->log);
     s->running = true;
     int r = thread_start(&s->flusher, "store-flush", flusher_loop, s);
     if (r == 0)
