@@ -2,6 +2,7 @@
 #include "store/index.h"
 
 #include "base/bytes.h"
+#include "base/crc.h"
 #include "base/javahash.h"
 #include "base/log.h"
 #include "os/clock.h"
@@ -470,6 +471,30 @@ static void test_names_stay_in_order(void **state)
         assert_int_equal(out[i], (19 - i) * 100);
 }
 
+/* CRC-32 of the two files that Apache RocketMQ 5.3.3 writes for these keys, offsets and times. */
+static void test_same_bytes_as_java(void **state)
+{
+    static const uint32_t java[2] = {0x7bfb2697, 0x5018090c};
+    struct fixture *f = *state;
+    for (int i = 0; i < 60; i++) {
+        char key[64];
+        bool accents = i < 39 && i % 7 == 0;
+        if (i % 5 == 0)
+            snprintf(key, sizeof key, "same");
+        else
+            snprintf(key, sizeof key, "key-%d%s", i, accents ? "-\xc3\xa9\xe4\xb8\xad" : "");
+        add(f->ix, NULL, key, i * 1000, 1700000000000 + i * 777);
+    }
+    flush(f->ix);
+    struct names l = files_of(f);
+    assert_int_equal(l.n, 2);
+    for (int i = 0; i < 2; i++) {
+        unsigned char *b = bytes_of(f, l.name[i]);
+        assert_int_equal(crc32_ieee(b, FILE_SIZE), java[i]);
+        free(b);
+    }
+}
+
 struct race {
     struct index *ix;
     _Atomic bool stop;
@@ -543,6 +568,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(nothing_costs_nothing),
         T(file_bytes),
+        T(same_bytes_as_java),
         T(query),
         T(roll),
         T(time_of_first_entry_counts_from_file_before),
