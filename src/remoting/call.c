@@ -112,6 +112,8 @@ struct rem_channel {
     struct net_loop *loop;
     struct net_address to;
     struct net_conn *conn;
+    void (*on_closed)(void *arg);
+    void *on_closed_arg;
 };
 
 static ptrdiff_t channel_data(struct net_conn *c, uint8_t *data, size_t len, size_t *want)
@@ -140,6 +142,8 @@ static void channel_closed(struct net_conn *c, const char *why)
     if (ch)
         ch->conn = NULL;
     rem_calls_closed(c, why);
+    if (ch && ch->on_closed)
+        ch->on_closed(ch->on_closed_arg);
 }
 
 static const struct net_protocol channel_protocol = {NULL, channel_data, channel_closed, 120000};
@@ -163,6 +167,12 @@ void rem_channel_free(struct rem_channel *ch)
         net_conn_close(ch->conn, "closed");
     }
     free(ch);
+}
+
+void rem_channel_on_closed(struct rem_channel *ch, void (*fn)(void *arg), void *arg)
+{
+    ch->on_closed = fn;
+    ch->on_closed_arg = arg;
 }
 
 bool rem_channel_begin(struct rem_channel *ch, struct rem_call *call, int32_t code, bool oneway)

@@ -30,6 +30,8 @@ void rem_call_send(struct rem_call *c, struct str body, int64_t timeout_ms, rem_
 struct rem_channel;
 struct rem_channel *rem_channel_new(struct net_loop *loop, const struct net_address *to);
 void rem_channel_free(struct rem_channel *ch); /* pending calls end with "closed" */
+/* fn is called when the channel's connection broke or could not be opened, after the calls on it have ended. */
+void rem_channel_on_closed(struct rem_channel *ch, void (*fn)(void *arg), void *arg);
 /* Sends a whole frame made by rem_channel_begin / _send; queued while connecting. */
 bool rem_channel_begin(struct rem_channel *ch, struct rem_call *c, int32_t code, bool oneway);
 
