@@ -346,7 +346,7 @@ static void need_segment(void *arg)
     waker_wake(&((struct store *)arg)->preparer_wake);
 }
 
-static int mark_running(struct store *s, struct err *err)
+int store_mark_running(struct store *s, struct err *err)
 {
     char text[16];
     int n = snprintf(text, sizeof text, "%" PRId32, host_pid());
@@ -371,7 +371,7 @@ static void stop_threads(struct store *s)
 
 int store_start(struct store *s, struct err *err)
 {
-    if (mark_running(s, err))
+    if (store_mark_running(s, err))
         return -1;
     clog_on_need(s->log, need_segment, s);
     if (s->sync_flush)
@@ -392,9 +392,8 @@ int store_start(struct store *s, struct err *err)
 
 void store_close(struct store *s)
 {
-    bool was_running = s->running;
     store_flag_set(s, STORE_NOT_WRITABLE);
-    if (was_running)
+    if (s->running)
         stop_threads(s);
     flusher_step(s);
     if (s->index) {
@@ -408,7 +407,7 @@ void store_close(struct store *s)
     /* The next start takes the log as whole only if all the above worked. */
     bool clean = !__atomic_load_n(&s->dead, __ATOMIC_ACQUIRE) && clog_flushed(s->log) == clog_max(s->log) &&
                  s->ckpt.have_marks && s->ckpt.queues_mark >= clog_max(s->log);
-    if (clean && was_running)
+    if (clean)
         s->fs->unlink(s->fs, s->abort_path);
     destroy(s);
 }

@@ -130,6 +130,9 @@ void keeper_step(struct store *s,
 int preparer_step(struct store *s); /* next segment, closing of removed ones */
 void clean_step(struct store *s);   /* clean_step.c: retention, disk watermarks; called by the keeper */
 
+/* The abort file: from now on only store_close makes the next start a clean one. Part of store_start. */
+int store_mark_running(struct store *s, struct err *err);
+
 /* recovery.c: finds the end of the log, rebuilds queue entries. */
 int store_recover(struct store *s, struct err *err);
 
