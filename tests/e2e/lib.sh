@@ -88,10 +88,14 @@ server_stop() { "${1}_stop" "$2"; }
 # server_kill KIND DIR: kill -9.
 server_kill() { "${1}_kill" "$2"; }
 
-# java_run MAIN ARGS...: one of the programs of tests/e2e/java with the class path that build_java left.
+# java_run PROGRAM ARGS...: one of the programs of tests/e2e/java with the class path that build_java left. JAVA_RUN_OPTIONS: more
+# options for the JVM.
 java_run() {
-    java -Xms32m -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.home="$E2E_BUILD/home" \
-        -cp "$E2E_BUILD/java/classes:$E2E_BUILD/java/lib/*" "$@"
+    local program=$1
+    shift
+    CROCKET_E2E_NAMESRV=$NAMESRV java -Xms32m -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.home="$E2E_BUILD/home" \
+        -Drmq.logback.configurationFile="$E2E_DIR/logback-quiet.xml" ${JAVA_RUN_OPTIONS:-} \
+        -cp "$E2E_BUILD/java/classes:$E2E_BUILD/java/lib/*" "crocket.e2e.$program" "$@"
 }
 
 # mqadmin ARGS...: the Java admin tool, unmodified.

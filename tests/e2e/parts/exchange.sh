@@ -1,0 +1,120 @@
+# One store directory, opened in turn by the Java broker and by the server under test. Sourced by run.sh.
+
+# Small files, so that a few thousand messages roll all of them over: log 8 MiB, queue 1000 entries, index 2000 entries.
+EXCHANGE_SETTINGS='mappedFileSizeCommitLog=8388608 mappedFileSizeConsumeQueue=20000 maxHashSlotNum=1000 maxIndexNum=2000'
+
+# step NAME COMMAND...: one check; remembers in EXCHANGE_BROKEN that going on makes no sense.
+step() {
+    local name=$1 out=$E2E_WORK/step.out
+    shift
+    if "$@" >"$out" 2>&1; then
+        pass "$name" "$(tail -n 1 "$out" | cut -c1-100)"
+    else
+        fail "$name"
+        show_tail "$out"
+        EXCHANGE_BROKEN=yes
+        return 1
+    fi
+}
+
+# start_on KIND DIR: the server over the directory with the settings of the exchange. (No quotes: several settings.)
+start_on() { server_start "$1" "$2" $EXCHANGE_SETTINGS; }
+
+# same_state FILE: the topics, groups and offsets are those of the file.
+same_state() {
+    java_run Admin state=swap:swap_group,swap_empty:swap_group >"$1.now" 2>&1
+    diff "$1" "$1.now"
+}
+
+# store_check KIND DIR: the offline check of a stopped store; the oracle has no such tool.
+store_check() {
+    [ "$1" = crocket ] || { echo 'nothing to check with'; return 0; }
+    "$CROCKET" store check "$2"
+}
+
+# Clean stops: Java, then the server under test, then Java.
+exchange_clean() {
+    local kind=$1 dir=$E2E_WORK/exchange acked=$E2E_WORK/exchange.acked state=$E2E_WORK/exchange.state
+    local name='exchange:'
+    step "$name Java opens a new directory" start_on oracle "$dir" || return
+    step "$name topics and groups" java_run Admin topic=swap:4,swap_empty:3,swap_later:1 group=swap_group:7 || return
+    step "$name Java takes 1000" java_run Produce topic=swap count=1000 acked="$acked" batch=8 || return
+    step "$name the group consumes them" java_run ConsumeAll topic=swap group=swap_group expected=1000 || return
+    step "$name Java takes 3000 more" java_run Produce topic=swap first=1000 count=3000 acked="$acked" batch=8 || return
+    java_run Admin state=swap:swap_group,swap_empty:swap_group >"$state" 2>&1
+    step "$name the state is known" grep -q '^queue swap 3 swap_group consumed [1-9]' "$state" || return
+    step "$name Java takes delayed messages (30 s)" java_run Produce topic=swap_later count=5 delay=4 acked="$E2E_WORK/later.acked" || return
+    step "$name Java stops" server_stop oracle "$dir" || return
+
+    step "$name $kind opens the directory of Java" start_on "$kind" "$dir" || return
+    step "$name topics, groups and offsets are there" same_state "$state" || return
+    step "$name all messages are there, and found by key" java_run ReadAll topic=swap acked="$acked" exact=true || return
+    step "$name the group carries on" java_run ConsumeAll topic=swap group=swap_group expected=3000 || return
+    step "$name a new group reads by tag" java_run ConsumeAll topic=swap group=swap_tags tags=tag1 expected=1333 || return
+    step "$name the delayed messages come" java_run ConsumeAll topic=swap_later group=swap_later_group expected=5 || return
+    step "$name $kind takes 4000 more" java_run Produce topic=swap first=4000 count=4000 acked="$acked" batch=8 || return
+    step "$name $kind takes delayed messages (10 s)" java_run Produce topic=swap_later first=5 count=5 delay=3 \
+        acked="$E2E_WORK/later.acked" || return
+    step "$name $kind creates topics and groups" java_run Admin topic=swap_new:2 group=swap_new_group:3 || return
+    step "$name the new topic takes 100" java_run Produce topic=swap_new count=100 acked="$E2E_WORK/new.acked" || return
+    java_run Admin state=swap:swap_group,swap_empty:swap_group >"$state" 2>&1
+    step "$name $kind stops" server_stop "$kind" "$dir" || return
+    step "$name the store is sound" store_check "$kind" "$dir" || return
+
+    step "$name Java opens the directory of $kind" start_on oracle "$dir" || return
+    step "$name topics, groups and offsets are there" same_state "$state" || return
+    step "$name all messages are there, and found by key" java_run ReadAll topic=swap acked="$acked" exact=true || return
+    step "$name also those of the new topic" java_run ReadAll topic=swap_new acked="$E2E_WORK/new.acked" exact=true || return
+    step "$name the group carries on" java_run ConsumeAll topic=swap group=swap_group expected=4000 || return
+    step "$name the delayed messages come" java_run ConsumeAll topic=swap_later group=swap_later_group expected=5 || return
+    step "$name Java takes 500 more" java_run Produce topic=swap first=8000 count=500 acked="$acked" batch=8 || return
+    step "$name all messages are there" java_run ReadAll topic=swap acked="$acked" exact=true || return
+    server_kill oracle "$dir"
+}
+
+# killed_while_producing KIND DIR TOPIC FIRST ACKED: produces at full speed, kills the server after two seconds, and expects the
+# producer to have got some acknowledgements and then an error.
+killed_while_producing() {
+    local kind=$1 dir=$2 producer status
+    java_run Produce topic="$3" first="$4" count=10000000 inflight=256 batch=8 acked="$5" >"$5.out" 2>&1 &
+    producer=$!
+    if ! wait_until 30 test -s "$5"; then
+        kill -9 "$producer" 2>/dev/null
+        cat "$5.out"
+        return 1
+    fi
+    sleep "${CROCKET_E2E_KILL_AFTER:-2}"
+    server_kill "$kind" "$dir" || { kill -9 "$producer" 2>/dev/null; return 1; }
+    wait "$producer"
+    status=$?
+    cat "$5.out"
+    [ $status -eq 3 ] && [ -s "$5" ]
+}
+
+# kill -9 on either side: Java, then the server under test, then Java, then the server under test again.
+exchange_killed() {
+    local kind=$1 dir=$E2E_WORK/exchange-killed name='exchange after kill -9:'
+    local acked=$E2E_WORK/killed.acked
+    step "$name Java opens a new directory" start_on oracle "$dir" || return
+    step "$name topic" java_run Admin topic=torn:4 || return
+    step "$name Java dies while it takes messages" killed_while_producing oracle "$dir" torn 0 "$acked.1" || return
+    step "$name $kind opens the directory of Java" start_on "$kind" "$dir" || return
+    step "$name every acknowledged message is there" java_run ReadAll topic=torn acked="$acked.1" || return
+    step "$name $kind dies while it takes messages" killed_while_producing "$kind" "$dir" torn 10000000 "$acked.2" || return
+    step "$name Java opens the directory of $kind" start_on oracle "$dir" || return
+    step "$name every acknowledged message is there" java_run ReadAll topic=torn acked="$acked.1,$acked.2" || return
+    step "$name Java dies again" killed_while_producing oracle "$dir" torn 20000000 "$acked.3" || return
+    step "$name $kind opens it again" start_on "$kind" "$dir" || return
+    step "$name every acknowledged message is there" java_run ReadAll topic=torn acked="$acked.1,$acked.2,$acked.3" || return
+    step "$name $kind stops" server_stop "$kind" "$dir" || return
+    step "$name the store is sound" store_check "$kind" "$dir" || return
+    rm -rf "$dir"
+}
+
+part_exchange() {
+    build_java
+    exchange_clean "$1"
+    kill_leftovers
+    exchange_killed "$1"
+    kill_leftovers
+}

@@ -1,0 +1,46 @@
+# kill -9 during full-speed production, again and again on one directory. Sourced by run.sh after exchange.sh.
+#
+# CROCKET_E2E_KILL_CYCLES (default 2) is how often, for each of asynchronous and synchronous flush; CROCKET_E2E_KILL_AFTER (default 2) is
+# how many seconds of production come before each death.
+
+# kill_cycles KIND FLUSH: prints a line and returns 1 at the first cycle that lost or repeated something.
+kill_cycles() {
+    local kind=$1 flush=$2 dir=$E2E_WORK/kill-$2 acked=$E2E_WORK/kill-$2.acked cycle=1 topic total=0
+    while [ $cycle -le "${CROCKET_E2E_KILL_CYCLES:-2}" ]; do
+        topic=kill_${flush}_$cycle
+        rm -f "$acked"
+        server_start "$kind" "$dir" flushDiskType="$flush" || return 1
+        java_run Admin topic="$topic:8" || return 1
+        killed_while_producing "$kind" "$dir" "$topic" 0 "$acked" || return 1
+        server_start "$kind" "$dir" flushDiskType="$flush" || return 1
+        java_run ReadAll topic="$topic" acked="$acked" || return 1
+        # The server has to go on where it was: the same topic takes more, and nothing of the old is lost by it.
+        java_run Produce topic="$topic" first=50000000 count=200 acked="$acked" || return 1
+        java_run ReadAll topic="$topic" acked="$acked" || return 1
+        # The last death is without load, so that the check sees what recovery left, not what a clean stop mended.
+        server_kill "$kind" "$dir" || return 1
+        store_check "$kind" "$dir" || { echo "cycle $cycle: the store check found something"; return 1; }
+        total=$((total + $(wc -l <"$acked")))
+        # Every tenth death begins with an empty directory, to keep the disk small.
+        [ $((cycle % 10)) -ne 0 ] || rm -rf "$dir"
+        cycle=$((cycle + 1))
+    done
+    server_start "$kind" "$dir" flushDiskType="$flush" && server_stop "$kind" "$dir" && store_check "$kind" "$dir" || return 1
+    echo "$((cycle - 1)) deaths, $total acknowledged messages read back"
+}
+
+part_kill() {
+    local flush begin
+    build_java
+    for flush in ASYNC_FLUSH SYNC_FLUSH; do
+        begin=$(seconds)
+        if kill_cycles "$1" $flush >"$E2E_WORK/kill-$flush.out" 2>&1; then
+            pass "kill: $flush" "$(tail -n 1 "$E2E_WORK/kill-$flush.out"), $(($(seconds) - begin)) s"
+            rm -rf "$E2E_WORK/kill-$flush"
+        else
+            fail "kill: $flush" "log: $E2E_WORK/kill-$flush.out"
+            show_tail "$E2E_WORK/kill-$flush.out"
+        fi
+        kill_leftovers
+    done
+}
