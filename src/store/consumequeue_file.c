@@ -306,9 +306,8 @@ int cq_file_zero_from(struct cq *q, int64_t from)
     int r = cq_file_acquire(q, start, true, false, &file, NULL);
     if (r)
         return r;
-    r = set->fs->truncate(set->fs, file->fd, from - start);
-    if (r == 0)
-        r = set->fs->truncate(set->fs, file->fd, set->file_size);
+    /* Never by way of a shorter file: a crash in between would leave one of a size that no reader accepts. */
+    r = set->fs->zero(set->fs, file->fd, from - start, set->file_size - (from - start));
     cq_file_release(set, file);
     return r;
 }
