@@ -14,8 +14,10 @@ static const struct subcommand subcommands[] = {
     {"namesrv", cmd_namesrv, "a name server alone; takes the options of mqnamesrv"},
     {"broker", cmd_broker, "a broker alone; takes the options of mqbroker"},
     {"proxy", NULL, "the gRPC proxy (not built yet)"},
-    {"bench", cmd_bench, "load generator: produce, consume, e2e"},
     {"controller", NULL, "the controller (not built yet)"},
+    {"send", cmd_send, "send lines, a file or one text to a topic"},
+    {"tail", cmd_tail, "follow a topic live"},
+    {"bench", cmd_bench, "load generator: produce, consume, e2e"},
 };
 
 static void print_help(void)

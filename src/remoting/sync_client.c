@@ -178,30 +178,21 @@ int sync_oneway(struct sync_client *c, const char *address, struct rem_frame *f,
     return post(c, address, f, body, REM_FLAG_ONEWAY, &opaque, err);
 }
 
-static int read_more(struct sync_conn *k, int64_t deadline_ms, struct err *err)
+/* Receives what is there: 0, or -1 with err. *waits: nothing is there. */
+static int read_more(struct sync_conn *k, bool *waits, struct err *err)
 {
     if (!buf_reserve(&k->in, READ_STEP))
         return err_set(err, ENOMEM, "out of memory");
-    for (;;) {
-        ssize_t n = recv(k->fd, k->in.data + k->in.len, k->in.cap - k->in.len, 0);
-        int error = n < 0 ? errno : 0;
-        if (n > 0) {
-            k->in.len += (size_t)n;
-            return 0;
-        }
-        if (n == 0) {
-            disconnect(k);
-            return err_set(err, ECONNRESET, "%s closed the connection", k->address);
-        }
-        if (error == EAGAIN)
-            error = -wait_for(k->fd, POLLIN, deadline_ms);
-        if (error == ETIMEDOUT)
-            return err_set(err, ETIMEDOUT, "no answer from %s in time", k->address);
-        if (error && error != EINTR) {
-            disconnect(k);
-            return err_sys(err, error, "cannot read from %s", k->address);
-        }
-    }
+    ssize_t n = recv(k->fd, k->in.data + k->in.len, k->in.cap - k->in.len, 0);
+    int error = n < 0 ? errno : 0;
+    if (n > 0)
+        k->in.len += (size_t)n;
+    *waits = error == EAGAIN;
+    if (n > 0 || error == EAGAIN || error == EINTR)
+        return 0;
+    disconnect(k);
+    return n == 0 ? err_set(err, ECONNRESET, "%s closed the connection", k->address)
+                  : err_sys(err, error, "cannot read from %s", k->address);
 }
 
 static int refuse_request(struct sync_client *c, struct sync_conn *k, const struct rem_command *rq, struct err *err)
@@ -217,15 +208,9 @@ static int refuse_request(struct sync_client *c, struct sync_conn *k, const stru
     return write_all(k, c->out.data, c->out.len, clock_mono_ms() + c->timeout_ms, err);
 }
 
-int sync_take(struct sync_client *c, const char *address, int64_t timeout_ms, struct rem_command *answer,
-              struct err *err)
+/* 1: an answer. 0: there is none in what was received. -1: err. */
+static int next_answer(struct sync_client *c, struct sync_conn *k, struct rem_command *answer, struct err *err)
 {
-    int64_t deadline = clock_mono_ms() + timeout_ms;
-    struct sync_conn *k = conn_of(c, address, err);
-    if (k == NULL)
-        return -1;
-    if (k->fd < 0)
-        return err_set(err, ENOTCONN, "not connected to %s", address);
     for (;;) {
         const char *why = "a frame larger than 16 MiB";
         size_t total, have = k->in.len - k->used;
@@ -236,19 +221,73 @@ int sync_take(struct sync_client *c, const char *address, int64_t timeout_ms, st
                 k->in.len = have;
                 k->used = 0;
             }
-            if (read_more(k, deadline, err))
-                return -1;
-            continue;
+            return 0;
         }
         if (status == REM_FRAME_BAD || !rem_decode(k->in.data + k->used, total, answer, &why)) {
             disconnect(k);
-            return err_set(err, EPROTO, "%s does not speak RocketMQ's protocol: %s", address, why);
+            return err_set(err, EPROTO, "%s does not speak RocketMQ's protocol: %s", k->address, why);
         }
         k->used += total;
         if (answer->flag & REM_FLAG_RESPONSE)
-            return 0;
+            return 1;
         if (refuse_request(c, k, answer, err))
             return -1;
+    }
+}
+
+int sync_take(struct sync_client *c, const char *address, int64_t timeout_ms, struct rem_command *answer,
+              struct err *err)
+{
+    int64_t deadline = clock_mono_ms() + timeout_ms;
+    struct sync_conn *k = conn_of(c, address, err);
+    bool waits = false;
+    if (k == NULL)
+        return -1;
+    if (k->fd < 0)
+        return err_set(err, ENOTCONN, "not connected to %s", address);
+    for (;;) {
+        int rc = next_answer(c, k, answer, err);
+        if (rc)
+            return rc < 0 ? -1 : 0;
+        rc = waits ? wait_for(k->fd, POLLIN, deadline) : 0;
+        if (rc)
+            return err_sys(err, -rc, "no answer from %s", address);
+        if (read_more(k, &waits, err))
+            return -1;
+    }
+}
+
+int sync_take_any(struct sync_client *c, int64_t timeout_ms, const char **address, struct rem_command *answer,
+                  struct err *err)
+{
+    enum { POLLED = 64 };
+    int64_t deadline = clock_mono_ms() + timeout_ms;
+    for (;;) {
+        struct pollfd polled[POLLED];
+        struct sync_conn *conns[POLLED];
+        nfds_t n = 0;
+        *address = NULL;
+        for (struct sync_conn *k = c->conns; k && n < POLLED; k = k->next) {
+            if (k->fd < 0)
+                continue;
+            int rc = next_answer(c, k, answer, err);
+            *address = rc ? k->address : NULL;
+            if (rc)
+                return rc < 0 ? -1 : 0;
+            conns[n] = k;
+            polled[n++] = (struct pollfd){.fd = k->fd, .events = POLLIN};
+        }
+        int64_t left = deadline - clock_mono_ms();
+        int ready = poll(polled, n, left < 0 ? 0 : (int)left);
+        if (ready == 0)
+            return err_set(err, ETIMEDOUT, "nothing arrived in time");
+        for (nfds_t i = 0; ready > 0 && i < n; i++) {
+            bool waits;
+            if (polled[i].revents && read_more(conns[i], &waits, err)) {
+                *address = conns[i]->address;
+                return -1;
+            }
+        }
     }
 }
 

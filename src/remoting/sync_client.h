@@ -37,6 +37,9 @@ int sync_post(struct sync_client *c, const char *address, struct rem_frame *f, s
               struct err *err);
 int sync_take(struct sync_client *c, const char *address, int64_t timeout_ms, struct rem_command *answer,
               struct err *err);
+/* From whichever connection has one; *address tells which (also when that connection failed; else NULL). */
+int sync_take_any(struct sync_client *c, int64_t timeout_ms, const char **address, struct rem_command *answer,
+                  struct err *err);
 /* Without waiting for an answer. */
 int sync_oneway(struct sync_client *c, const char *address, struct rem_frame *f, struct str body, struct err *err);
 
