@@ -97,6 +97,8 @@ void schedule_free(struct schedule *s);
 int schedule_max_level(const struct schedule *s);
 int64_t schedule_delay_ms(const struct schedule *s, int level);
 void schedule_write_offsets(struct schedule *s, struct jw *w); /* {"offsetTable":{1:n,...},"dataVersion":..} */
+/* How far a level is delivered, and the end of its queue. Any thread. */
+void schedule_progress(struct schedule *s, int level, int64_t *offset, int64_t *end);
 /* Moves m to SCHEDULE_TOPIC_XXXX when its properties ask for a delay level: returns the schedule topic, with m's topic,
  * queue id and properties (built in props, which must outlive m) changed and *tags_code set to the delivery time's base
  * level; NULL: not delayed. */
