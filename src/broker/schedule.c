@@ -31,6 +31,11 @@ static int level_of(const struct schedule *s, struct str properties)
     return level > s->max_level ? s->max_level : level;
 }
 
+bool schedule_holds(const struct topic *t)
+{
+    return str_eqz(t->name, SCHEDULE_TOPIC);
+}
+
 struct topic *schedule_redirect(struct broker *b, struct msg *m, struct buf *props, int *level)
 {
     static const struct str dropped[] = {
