@@ -163,6 +163,9 @@ int cq_files_remove(struct cq *q);
 int cq_path(const struct cq *q, int64_t start, char out[CQ_PATH_SIZE]); /* start -1: the queue's folder */
 /* Reads raw entries from the files, up to n within what is there; -EAGAIN, other errors negative. */
 int cq_file_read(struct cq *q, int64_t offset, struct store_entry *out, int n, bool may_block);
+/* consumequeue_persist.c: the next sync includes the file; names: and its folder. With set->io held. The same file
+ * twice in a row is noted once. */
+int cq_note_unsynced(struct cq *q, int64_t start, bool names);
 /* Everything from byte `from` to the end of its file becomes zero. */
 int cq_file_zero_from(struct cq *q, int64_t from);
 /* Entries by blocking reads wherever they are, no bounds but next; returns how many or a negative errno value. */

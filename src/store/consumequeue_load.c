@@ -240,6 +240,15 @@ static int find_bounds(struct cq *q, int64_t first, int64_t end, int64_t *min)
     return 0;
 }
 
+/* What was cut off must not come back: the next sync, without which nothing newer is trusted, makes the cut durable. */
+static int note_cut(struct cq *q, int64_t file)
+{
+    pthread_mutex_lock(&q->set->io);
+    int r = cq_note_unsynced(q, file, true);
+    pthread_mutex_unlock(&q->set->io);
+    return r;
+}
+
 static int recover_files(struct cq *q, struct file_list *l, int64_t *min, int64_t *end)
 {
     const int64_t units = units_of(q->set), first = l->starts[0] / CQ_ENTRY_SIZE;
@@ -270,6 +279,8 @@ static int recover_files(struct cq *q, struct file_list *l, int64_t *min, int64_
         r = remove_file(q, l->starts[l->n - 1]);
     if (r >= 0 && cut && *end * CQ_ENTRY_SIZE - keep < q->set->file_size)
         r = cq_file_zero_from(q, *end * CQ_ENTRY_SIZE);
+    if (r >= 0 && cut)
+        r = note_cut(q, keep);
     return r < 0 ? r : find_bounds(q, first, *end, min);
 }
 
@@ -445,6 +456,8 @@ static void truncate_queue(void *arg, struct cq *q)
             r = cq_file_zero_from(q, lo * CQ_ENTRY_SIZE);
         for (int64_t f = cq_file_of(set, persisted - 1); f > file && f >= q->first_file && r == 0; f -= set->file_size)
             r = remove_file(q, f);
+        if (r == 0)
+            r = cq_note_unsynced(q, file, true);
         if (r) {
             cut->error = r;
             cut->failed = q;

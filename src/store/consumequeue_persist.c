@@ -28,8 +28,7 @@ static bool push(void **array, size_t *n, size_t *cap, size_t size)
     return true;
 }
 
-/* Notes that the file must be synced; the same file twice in a row is noted once. */
-static int note_unsynced(struct cq *q, int64_t start, bool created)
+int cq_note_unsynced(struct cq *q, int64_t start, bool created)
 {
     struct cq_set *set = q->set;
     if (q->unsynced == start && !created)
@@ -66,7 +65,7 @@ static int write_entries(struct cq *q, int64_t offset, const uint8_t *data, int6
     int r = cq_file_acquire(q, start, true, true, &file, &created);
     if (r)
         return r;
-    r = note_unsynced(q, start, created);
+    r = cq_note_unsynced(q, start, created);
     if (r == 0 && at > 0 && (created || q->first_file < 0))
         r = fill_preblank(set, file->fd, at);
     if (r == 0)
