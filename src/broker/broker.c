@@ -246,10 +246,11 @@ void broker_free(struct broker *b)
     if (b->store)
         store_each_queue(b->store, free_waits, b);
     cold_read_free(b->cold);
-    for (unsigned i = 0; i < NET_MAX_LOOPS; i++)
-        broker_loop_free(b->loops[i]);
+    /* The store tells the loops of its last flush while it closes. */
     if (b->store)
         store_close(b->store);
+    for (unsigned i = 0; i < NET_MAX_LOOPS; i++)
+        broker_loop_free(b->loops[i]);
     topic_manager_free(b->topics);
     group_manager_free(b->groups);
     offset_manager_free(b->offsets);
