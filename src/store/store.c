@@ -139,7 +139,10 @@ static int open_queues(struct store *s, struct err *err)
     if (s->queues == NULL)
         return err_sys(err, ENOMEM, "cannot open the store");
     cq_set_append_lock(s->queues, append_lock, append_unlock, s);
-    cq_set_trust(s->queues, !s->after_crash ? INT64_MAX : s->ckpt.have_marks ? s->ckpt.queues_mark : -1);
+    /* Entries behind the log's mark were durable once, but every recovery since cuts and writes them anew. */
+    const struct checkpoint *c = &s->ckpt;
+    int64_t mark = c->have_marks ? c->log_mark < c->queues_mark ? c->log_mark : c->queues_mark : -1;
+    cq_set_trust(s->queues, s->after_crash ? mark : INT64_MAX);
     return cq_set_load(s->queues, err);
 }
 
@@ -184,7 +187,14 @@ static int64_t indexed_up_to(const struct store *s)
         at = s->ckpt.index_mark;
     if (at > clog_max(s->log))
         at = clog_max(s->log);
-    return at > clog_min(s->log) ? at : clog_min(s->log);
+    if (at < clog_min(s->log))
+        return clog_min(s->log);
+    /* The log may have been cut and written anew since: begin where a record begins. */
+    uint8_t head[MSG_POS_SYS_FLAG];
+    if (at == clog_max(s->log) || (clog_read(s->log, at, head, sizeof head) == sizeof head &&
+                                   (int64_t)get_be64(head + MSG_POS_PHYSICAL_OFFSET) == at))
+        return at;
+    return at - (at - clog_min(s->log)) % clog_segment_size(s->log);
 }
 
 static int load(struct store *s, struct err *err)
