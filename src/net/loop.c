@@ -324,6 +324,12 @@ void net_pool_stop(struct net_pool *p)
     }
 }
 
+void net_pool_run_posted(struct net_pool *p)
+{
+    for (unsigned i = 0; i < p->count; i++)
+        run_inbox(p->loops[i]);
+}
+
 void net_pool_free(struct net_pool *p)
 {
     for (unsigned i = 0; i < p->count; i++)
