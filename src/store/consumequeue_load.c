@@ -83,34 +83,55 @@ static int remove_file(struct cq *q, int64_t start)
     return r ? r : q->set->fs->unlink(q->set->fs, path);
 }
 
-/* The last file has its full size, or was just being made when the process died. */
-static int check_last_size(struct cq *q, struct file_list *l, struct err *err)
+static int fail_read(const struct cq *q, int error, struct err *err)
+{
+    return err_sys(err, -error, "cannot read consume queue %s/%d under %s", q->topic, q->id, q->set->dir);
+}
+
+/* 1: the file has its full size, 0: it is empty (was just being made when the machine stopped). */
+static int check_size(struct cq *q, int64_t start, struct err *err)
 {
     const struct fs *fs = q->set->fs;
-    while (l->n > 0) {
-        int64_t start = l->starts[l->n - 1];
-        struct cq_file *file;
-        struct fs_stat st;
-        int r = cq_file_acquire(q, start, true, false, &file, NULL);
+    char path[CQ_PATH_SIZE];
+    struct fs_stat st;
+    int r = cq_path(q, start, path);
+    if (r == 0)
+        r = fs->stat(fs, path, &st);
+    if (r)
+        return fail_read(q, r, err);
+    if (st.size == q->set->file_size && start % q->set->file_size == 0)
+        return 1;
+    if (st.size == 0)
+        return 0;
+    return err_set(
+        err, EINVAL,
+        "consume queue file %s has %lld bytes where mappedFileSizeConsumeQueue says %lld: set that key to what the "
+        "store was written with, or remove the consumequeue folder to have it rebuilt",
+        path, (long long)st.size, (long long)q->set->file_size);
+}
+
+/* Removes the file at index i and all behind it. */
+static int remove_from(struct cq *q, struct file_list *l, size_t i, struct err *err)
+{
+    while (l->n > i) {
+        int r = remove_file(q, l->starts[--l->n]);
         if (r)
-            return err_sys(err, -r, "cannot open consume queue %s/%d under %s", q->topic, q->id, q->set->dir);
-        r = fs->fstat(fs, file->fd, &st);
-        cq_file_release(q->set, file);
-        if (r)
-            return err_sys(err, -r, "cannot read consume queue %s/%d under %s", q->topic, q->id, q->set->dir);
-        if (st.size == q->set->file_size && start % q->set->file_size == 0)
-            return 0;
-        if (st.size != 0)
-            return err_set(
-                err, EINVAL,
-                "consume queue file %s/%s/%d/%020lld has %lld bytes where mappedFileSizeConsumeQueue says %lld: set "
-                "that key to what the store was written with, or remove the consumequeue folder to have it rebuilt",
-                q->set->dir, q->topic, q->id, (long long)start, (long long)st.size, (long long)q->set->file_size);
-        r = remove_file(q, start);
-        if (r)
-            return err_sys(err, -r, "cannot delete the empty file of consume queue %s/%d under %s", q->topic, q->id,
+            return err_sys(err, -r, "cannot delete a file of consume queue %s/%d under %s", q->topic, q->id,
                            q->set->dir);
-        l->n--;
+    }
+    return 0;
+}
+
+/* An empty file was not synced, so nothing in it or behind it was ever counted on. After a clean stop only the last can
+ * be one. */
+static int check_sizes(struct cq *q, struct file_list *l, struct err *err)
+{
+    bool clean = q->set->trusted_end == INT64_MAX;
+    size_t i = clean && l->n ? l->n - 1 : 0;
+    for (; i < l->n; i++) {
+        int r = check_size(q, l->starts[i], err);
+        if (r < 0 || (r == 0 && remove_from(q, l, i, err)))
+            return -1;
     }
     return 0;
 }
@@ -306,7 +327,7 @@ static int load_queue(struct cq *q, struct err *err)
     }
     qsort(l.starts, l.n, sizeof l.starts[0], by_number);
     int64_t min = 0, end = 0;
-    r = check_last_size(q, &l, err);
+    r = check_sizes(q, &l, err);
     if (r == 0 && l.n > 0) {
         keep_unbroken(q, &l);
         atomic_store_explicit(&q->persisted, INT64_MAX, memory_order_relaxed);
