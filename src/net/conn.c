@@ -513,7 +513,6 @@ static struct net_conn *conn_new(struct net_loop *l, int fd, const struct net_pr
     c->budget_wait.fn = budget_retry;
     list_init(&c->flush_node);
     list_init(&c->closing_node);
-    atomic_fetch_add_explicit(&l->conn_count, 1, memory_order_relaxed);
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     return c;
@@ -573,6 +572,7 @@ struct net_conn *net_connect(struct net_loop *l, const struct net_address *to, c
         close(fd);
         return NULL;
     }
+    atomic_fetch_add_explicit(&l->conn_count, 1, memory_order_relaxed);
     c->connecting = true;
     c->peer = *to;
     c->events = EPOLLOUT;
@@ -599,11 +599,13 @@ struct adopt {
     void *user;
 };
 
+/* The loop's count of connections has been raised when it was chosen, so that a burst of new ones is spread. */
 static void adopt_conn(struct net_loop *l, int fd, const struct net_address *peer, const struct net_protocol *protocol,
                        void *user)
 {
     struct net_conn *c = conn_new(l, fd, protocol, user);
     if (c == NULL) {
+        atomic_fetch_sub_explicit(&l->conn_count, 1, memory_order_relaxed);
         close(fd);
         return;
     }
@@ -647,12 +649,14 @@ static void listener_ready(struct net_loop *l, struct net_source *s, uint32_t ev
             return;
         }
         struct net_loop *to = least_loaded(listener->pool);
+        atomic_fetch_add_explicit(&to->conn_count, 1, memory_order_relaxed);
         if (to == l) {
             adopt_conn(l, fd, &peer, listener->protocol, listener->user);
             continue;
         }
         struct adopt *a = malloc(sizeof *a);
         if (a == NULL) {
+            atomic_fetch_sub_explicit(&to->conn_count, 1, memory_order_relaxed);
             close(fd);
             continue;
         }
