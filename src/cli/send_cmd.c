@@ -104,10 +104,10 @@ static int read_properties(struct sender *s, const struct args *a, struct err *e
 
 static int send_one(struct sender *s, struct str body, struct err *err)
 {
-    const struct tool_queue *q = &s->queues[s->next++ % s->queue_count];
     struct tool_sent sent;
     if (body.len == 0)
         return 0; /* brokers take no empty bodies: an empty line is no message */
+    const struct tool_queue *q = &s->queues[s->next++ % s->queue_count];
     if (tool_send(&s->tool, q, s->group, body, buf_str(&s->properties), &sent, err))
         return -1;
     s->sent++;

@@ -89,16 +89,15 @@ static int set_key(struct server_conf *c, struct str key, struct str value, stru
     return known || java_key_without_effect(key) ? 0 : 1;
 }
 
-static void tell_unknown(struct server_conf *c, struct str key)
+/* "; did you mean ...?" when a known key is similar, else "". */
+static const char *similar_key(struct server_conf *c, struct str key, struct err *why)
 {
-    struct err why;
-    conf_set(&broker_conf_table, &c->broker, key, STR_LIT(""), &why);
-    if (strstr(why.text, "did you mean") == NULL)
-        conf_set(store_conf_table(), &c->store, key, STR_LIT(""), &why);
-    const char *hint = strstr(why.text, "; did you mean");
-    fprintf(stderr, "crocket: %s: RocketMQ has no configuration key \"%.*s\"%s; it has no effect\n", c->file,
-            STR_ARG(key), hint ? hint : "");
-    c->unknown_keys++;
+    static const char mark[] = "; did you mean";
+    conf_set(&broker_conf_table, &c->broker, key, STR_LIT(""), why);
+    if (strstr(why->text, mark) == NULL)
+        conf_set(store_conf_table(), &c->store, key, STR_LIT(""), why);
+    const char *hint = strstr(why->text, mark);
+    return hint ? hint : "";
 }
 
 static int read_file(struct server_conf *c, const char *path, struct err *err)
@@ -120,7 +119,9 @@ static int read_file(struct server_conf *c, const char *path, struct err *err)
     for (size_t i = 0; rc == 0 && i < p.count; i++) {
         rc = set_key(c, str_trim(p.items[i].key), str_trim(p.items[i].value), &why);
         if (rc > 0) {
-            tell_unknown(c, p.items[i].key);
+            fprintf(stderr, "crocket: %s: RocketMQ has no configuration key \"%.*s\"%s; it has no effect\n", c->file,
+                    STR_ARG(p.items[i].key), similar_key(c, p.items[i].key, &why));
+            c->unknown_keys++;
             rc = 0;
         } else if (rc < 0) {
             err_set(err, why.code, "%s: %s", path, why.text);
@@ -139,12 +140,10 @@ static int set_pair(struct server_conf *c, const char *pair, struct err *err)
         return err_set(err, EINVAL, "--set %s: write --set key=value", pair);
     struct str key = str_trim(str_make(pair, (size_t)(equals - pair)));
     int rc = set_key(c, key, str_trim(str_from(equals + 1)), &why);
-    if (rc == 0)
-        return 0;
-    if (rc > 0 && conf_set(&broker_conf_table, &c->broker, key, STR_LIT(""), &why) &&
-        strstr(why.text, "did you mean") == NULL)
-        conf_set(store_conf_table(), &c->store, key, STR_LIT(""), &why);
-    return err_set(err, why.code, "--set %s: %s", pair, why.text);
+    if (rc > 0)
+        return err_set(err, ENOENT, "--set %s: RocketMQ has no configuration key \"%.*s\"%s", pair, STR_ARG(key),
+                       similar_key(c, key, &why));
+    return rc ? err_set(err, why.code, "--set %s: %s", pair, why.text) : 0;
 }
 
 static int read_roles(struct server_conf *c, const char *list, struct err *err)

@@ -1,0 +1,17 @@
+/* "crocket store": the works on a store directory. Each takes parsed options and returns the exit code. Main thread
+ * only. */
+#ifndef CROCKET_CLI_STORE_TOOL_H
+#define CROCKET_CLI_STORE_TOOL_H
+
+#include "base/args.h"
+#include "base/json.h"
+
+/* Exit codes of check: 0 nothing found, 1 could not be done, 2 problems found. */
+int store_tool_check(const struct args *a, const char *dir);
+int store_tool_dump(const struct args *a, const char *dir);
+
+/* "12 of 340 MiB" on stderr, rewritten in place, only on a terminal. */
+void store_tool_progress(void *arg, int64_t done, int64_t total);
+void store_tool_progress_end(void);
+
+#endif
