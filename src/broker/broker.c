@@ -249,6 +249,7 @@ void broker_free(struct broker *b)
     /* The store tells the loops of its last flush while it closes. */
     if (b->store)
         store_close(b->store);
+    b->store = NULL;
     net_pool_run_posted(b->pool);
     for (unsigned i = 0; i < NET_MAX_LOOPS; i++)
         broker_loop_free(b->loops[i]);

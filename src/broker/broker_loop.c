@@ -18,7 +18,8 @@ static void flushed_task(struct net_loop *loop, struct net_task *t)
 {
     struct broker_loop *bl = LIST_ENTRY(t, struct broker_loop, flushed_task);
     atomic_store(&bl->flushed_posted, false);
-    send_release_parked(bl);
+    if (bl->broker->store) /* closed: nobody waits any more */
+        send_release_parked(bl);
 }
 
 void broker_loop_flushed(struct broker_loop *bl)
