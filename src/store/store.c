@@ -105,9 +105,11 @@ static int take_lock(struct store *s, struct err *err)
     r = s->fs->lock(s->fs, s->lock_fd);
     if (r == -EAGAIN)
         return err_set(err, EAGAIN, "another broker is running on %s; stop it, or choose another folder", root);
-    if (r == 0)
-        r = fs_write_all(s->fs, s->lock_fd, "lock", 4, 0);
-    return r ? err_sys(err, -r, "cannot lock %s", s->lock_path) : 0;
+    if (r)
+        return err_sys(err, -r, "cannot lock %s", s->lock_path);
+    /* What Java writes into it; nobody reads it, so that a full disk is no reason not to start. */
+    (void)fs_write_all(s->fs, s->lock_fd, "lock", 4, 0);
+    return 0;
 }
 
 static void append_lock(void *arg)
@@ -360,7 +362,14 @@ int store_mark_running(struct store *s, struct err *err)
 {
     char text[16];
     int n = snprintf(text, sizeof text, "%" PRId32, host_pid());
-    int r = fs_replace(s->fs, s->abort_path, text, (size_t)n);
+    int fd = s->fs->open(s->fs, s->abort_path, FS_WRITE | FS_CREATE);
+    int r = fd < 0 ? fd : 0;
+    if (r == 0) {
+        /* It is there or not; the number in it is for people. */
+        (void)fs_write_all(s->fs, fd, text, (size_t)n, 0);
+        s->fs->close(s->fs, fd);
+        r = s->fs->sync_dir(s->fs, s->conf.storePathRootDir);
+    }
     return r ? err_sys(err, -r, "cannot write the abort file %s", s->abort_path) : 0;
 }
 
