@@ -1,0 +1,398 @@
+/*
+ * The store on a simulated disk: for every seed a few lives of a broker with random batches, flushes and checkpoints,
+ * each ended by a clean stop, the death of the process, the loss of power at any step, a full disk or a failing call.
+ * After each, the store is opened again and compared with what was promised.
+ *
+ * SIM_SEEDS=n runs n seeds (default 300), SIM_SEED=s only that one, with a report of what happens.
+ */
+#include "unit/store/store_fixture.h"
+
+#include <errno.h>
+
+#include "os/fs_sim.h"
+#include "store/log_cursor.h"
+
+enum {
+    QUEUES = 5,
+    LIVES = 5,
+    STEPS = 60,
+    BATCH_MAX = 12,
+    MESSAGES_MAX = LIVES * STEPS * BATCH_MAX + 1,
+    SEEDS = 300,
+    SEGMENT = 16 * 1024,
+};
+
+struct promise {
+    int32_t queue; /* index of the topic */
+    bool stored;   /* answered with PUT_OK */
+    bool durable;  /* and with synchronous flush: after the sync */
+    int64_t end;   /* of its batch in the log */
+    bool found;    /* in this check */
+};
+
+struct sim {
+    uint64_t seed;
+    bool verbose;
+    struct fs_sim *disk;
+    struct store_conf conf;
+    struct store *s;
+    struct store_batch *batch;
+    struct promise promises[MESSAGES_MAX];
+    int32_t n;
+    int64_t seen[QUEUES]; /* offsets below were visible to consumers; with synchronous flush they must stay so */
+    bool fatal;
+    bool hid; /* the last life hid what was not durable */
+};
+
+static const char *const topics[QUEUES] = {"A", "B", "B", "%RETRY%group", "D"};
+
+static int32_t queue_id(int32_t q)
+{
+    return q == 2 ? 7 : 0;
+}
+
+static void on_fatal(void *arg, const char *text)
+{
+    ((struct sim *)arg)->fatal = true;
+}
+
+static uint64_t dice(struct sim *m, uint64_t n)
+{
+    return fs_sim_random(m->disk, n);
+}
+
+#define SAY(m, ...)                                                                                                    \
+    do {                                                                                                               \
+        if ((m)->verbose)                                                                                              \
+            print_message(__VA_ARGS__);                                                                                \
+    } while (0)
+
+#define CHECK(m, ok, ...)                                                                                              \
+    do {                                                                                                               \
+        if (!(ok)) {                                                                                                   \
+            print_error("seed %" PRIu64 ": ", (m)->seed);                                                              \
+            print_error(__VA_ARGS__);                                                                                  \
+            fail();                                                                                                    \
+        }                                                                                                              \
+    } while (0)
+
+/* ---- what is promised
+ * ------------------------------------------------------------------------------------------------ */
+
+static void note_result(void *arg, void *user, const struct put_result *r)
+{
+    struct sim *m = arg;
+    struct promise *p = &m->promises[(int32_t)(intptr_t)user];
+    for (uint32_t i = 0; i < (r->status == PUT_OK ? r->count : 0); i++) {
+        p[i].stored = true;
+        p[i].end = r->end_offset;
+    }
+}
+
+static void note_flushed(struct sim *m)
+{
+    for (int32_t i = 0; i < m->n; i++)
+        if (m->promises[i].stored && m->promises[i].end <= store_flushed(m->s))
+            m->promises[i].durable = true;
+    for (int32_t q = 0; q < QUEUES; q++) {
+        struct cq *cq = store_queue(m->s, str_from(topics[q]), queue_id(q), false);
+        int64_t max = cq ? cq_max(cq) : 0;
+        CHECK(m, max >= m->seen[q], "queue %d went back from %" PRId64 " to %" PRId64 " while running\n", q, m->seen[q],
+              max);
+        m->seen[q] = max;
+    }
+}
+
+/* The body names the message, so that what comes back can be told. */
+static struct str body_of(char out[400], int32_t n)
+{
+    int len = snprintf(out, 400, "%d:", n);
+    memset(out + len, 'a' + n % 26, 300);
+    return str_make(out, (size_t)len + (size_t)(n * 131 % 300));
+}
+
+static void put_batch(struct sim *m)
+{
+    char bodies[BATCH_MAX][400];
+    struct store_msg msgs[BATCH_MAX];
+    int32_t left = 1 + (int32_t)dice(m, BATCH_MAX);
+    while (left > 0) {
+        int32_t q = (int32_t)dice(m, QUEUES), many = dice(m, 4) ? 1 : 1 + (int32_t)dice(m, (uint64_t)left);
+        int32_t first = m->n;
+        for (int32_t i = 0; i < many; i++) {
+            struct promise *p = &m->promises[m->n];
+            *p = (struct promise){.queue = q};
+            msgs[i] = fixture_msg(m->s, topics[q], queue_id(q), body_of(bodies[i], m->n), STR_LIT("UNIQ_KEY\x01u\x02"));
+            m->n++;
+        }
+        store_batch_add_many(m->batch, msgs, (size_t)many, (void *)(intptr_t)first);
+        left -= many;
+    }
+    store_batch_commit(m->batch, note_result, m);
+}
+
+/* ---- what is found
+ * --------------------------------------------------------------------------------------------------- */
+
+static int32_t check_record(struct sim *m, int32_t q, int64_t at, const struct msg_view *v)
+{
+    char body[400];
+    int32_t n = (int32_t)strtol(v->m.body.ptr, NULL, 10);
+    CHECK(m, msg_crc_ok(v), "queue %d offset %" PRId64 ": bad CRC\n", q, at);
+    CHECK(m, n >= 0 && n < m->n, "queue %d offset %" PRId64 ": unknown message\n", q, at);
+    CHECK(m, v->m.queue_offset == at, "queue %d: message %d says offset %" PRId64 " at %" PRId64 "\n", q, n,
+          v->m.queue_offset, at);
+    CHECK(m, m->promises[n].queue == q, "queue %d offset %" PRId64 ": message %d of another queue\n", q, at, n);
+    CHECK(m, str_eq(v->m.body, body_of(body, n)), "queue %d offset %" PRId64 ": message %d has another body\n", q, at,
+          n);
+    CHECK(m, !m->promises[n].found, "queue %d offset %" PRId64 ": message %d twice\n", q, at, n);
+    m->promises[n].found = true;
+    m->promises[n].end = v->m.physical_offset + v->size;
+    return n;
+}
+
+static void check_queue(struct sim *m, int32_t q)
+{
+    struct cq *cq = store_queue(m->s, str_from(topics[q]), queue_id(q), false);
+    int64_t at = 0, max = cq ? cq_max(cq) : 0;
+    int32_t last = -1;
+    while (at < max) {
+        struct get_result r;
+        store_get(m->s, cq, at, 1 + (uint32_t)dice(m, 20), 1 << 16, NULL, NULL, true, &r);
+        struct store_entry e = {0};
+        store_entries(m->s, cq, at, &e, 1);
+        CHECK(m, r.status == GET_FOUND,
+              "queue %d offset %" PRId64 " of %" PRId64 ": status %d, log offset %" PRId64 " size %d of %" PRId64 "\n",
+              q, at, max, r.status, e.physical_offset, e.size, clog_max(m->s->log));
+        for (uint32_t i = 0; i < r.n_ranges; i++) {
+            for (uint32_t pos = 0; pos < r.ranges[i].len;) {
+                struct msg_view v;
+                CHECK(m, msg_decode(r.ranges[i].map + pos, r.ranges[i].len - pos, &v) == MSG_OK,
+                      "queue %d offset %" PRId64 ": no record at log offset %" PRId64 " (durable from before: %" PRId64
+                      ")\n",
+                      q, at, r.ranges[i].segment->base + r.ranges[i].offset + pos, m->s->ckpt.log_mark);
+                int32_t n = check_record(m, q, at, &v);
+                CHECK(m, n > last, "queue %d: message %d behind %d\n", q, n, last);
+                last = n;
+                pos += v.size;
+                at++;
+            }
+        }
+        store_release(m->s, &r);
+    }
+}
+
+/* The log holds exactly the messages of the queues. */
+static void check_log(struct sim *m)
+{
+    struct log_cursor c;
+    struct msg_view v;
+    int64_t offset, count = 0, queued = 0;
+    int error;
+    enum log_step step;
+    log_cursor_init(&c, m->s->log, clog_min(m->s->log));
+    while ((step = log_cursor_next(&c, clog_max(m->s->log), &v, &offset, &error)) == LOG_RECORD)
+        count++;
+    CHECK(m, step == LOG_END, "the log is unreadable at %" PRId64 " of %" PRId64 "\n", c.pos, clog_max(m->s->log));
+    log_cursor_free(&c);
+    for (int32_t q = 0; q < QUEUES; q++) {
+        struct cq *cq = store_queue(m->s, str_from(topics[q]), queue_id(q), false);
+        queued += cq ? cq_max(cq) : 0;
+    }
+    CHECK(m, count == queued, "%" PRId64 " messages in the log, %" PRId64 " in the queues\n", count, queued);
+}
+
+/* kept_all: only the process died, or it stopped cleanly; then every stored message is there. */
+static void check_all(struct sim *m, bool kept_all)
+{
+    for (int32_t i = 0; i < m->n; i++)
+        m->promises[i].found = false;
+    for (int32_t q = 0; q < QUEUES; q++)
+        check_queue(m, q);
+    check_log(m);
+    for (int32_t i = 0; i < m->n; i++) {
+        struct promise *p = &m->promises[i];
+        CHECK(m, p->found || !p->durable, "message %d of queue %d was durable and is lost\n", i, p->queue);
+        CHECK(m, p->found || !(kept_all && p->stored), "message %d of queue %d was stored and is lost\n", i, p->queue);
+        p->stored = p->found;
+    }
+    for (int32_t q = 0; q < QUEUES; q++) {
+        struct cq *cq = store_queue(m->s, str_from(topics[q]), queue_id(q), false);
+        int64_t max = cq ? cq_max(cq) : 0;
+        CHECK(m, max >= m->seen[q] || !(m->hid || kept_all),
+              "queue %d: consumers saw offsets below %" PRId64 ", now it ends at %" PRId64 "\n", q, m->seen[q], max);
+        m->seen[q] = max;
+    }
+}
+
+/* ---- a life
+ * ---------------------------------------------------------------------------------------------------------- */
+
+enum ending { STOP, DEATH, POWER, ENDINGS };
+
+static void plan_faults(struct sim *m)
+{
+    fs_sim_space(m->disk, INT64_MAX / 2);
+    switch (dice(m, 8)) {
+    case 0:
+        fs_sim_fail(m->disk, FS_SIM_WRITE, 1 + dice(m, 60), EIO);
+        break;
+    case 1:
+        fs_sim_fail(m->disk, FS_SIM_WRITE, 1 + dice(m, 60), ENOSPC);
+        break;
+    case 2:
+        fs_sim_fail(m->disk, FS_SIM_SYNC, 1 + dice(m, 40), EIO);
+        break;
+    case 3:
+        fs_sim_fail(m->disk, FS_SIM_ALLOCATE, 1 + dice(m, 3), dice(m, 2) ? ENOSPC : EIO);
+        break;
+    case 4:
+        fs_sim_space(m->disk, fs_sim_used(m->disk) + (int64_t)dice(m, 4 * SEGMENT));
+        break;
+    default:
+        if (dice(m, 2))
+            fs_sim_power_off_after(m->disk, 1 + dice(m, 300));
+    }
+}
+
+static void work(struct sim *m)
+{
+    for (int i = 0; i < STEPS && !m->fatal && !fs_sim_is_off(m->disk); i++) {
+        switch (dice(m, 8)) {
+        case 0:
+            flusher_step(m->s);
+            break;
+        case 1:
+            keeper_step(m->s, dice(m, 3) == 0);
+            break;
+        case 2:
+            dispatcher_step(m->s);
+            if (dice(m, 3) == 0)
+                dispatcher_flush(m->s);
+            break;
+        case 3:
+            preparer_step(m->s);
+            break;
+        default:
+            put_batch(m);
+        }
+        note_flushed(m);
+        if (dice(m, 20) == 0)
+            fs_sim_space(m->disk, INT64_MAX / 2);
+        fs_sim_clock(m->disk, m->s->fs->now_ms(m->s->fs) + (int64_t)dice(m, 50) - 5);
+    }
+}
+
+static bool open_store(struct sim *m)
+{
+    struct err err = {0};
+    struct store_events events = {.arg = m, .fatal = on_fatal};
+    m->fatal = false;
+    fs_sim_space(m->disk, INT64_MAX / 2);
+    m->conf.flushDiskType = dice(m, 2) ? FLUSH_SYNC : FLUSH_ASYNC;
+    int r = store_open(&m->s, &m->conf, fs_sim_fs(m->disk), &events, &err);
+    CHECK(m, r == 0 || fs_sim_is_off(m->disk), "cannot open: %s\n", err.text);
+    if (r)
+        return false;
+    r = store_mark_running(m->s, &err);
+    CHECK(m, r == 0 || fs_sim_is_off(m->disk), "cannot start: %s\n", err.text);
+    m->batch = store_batch_new(m->s);
+    return true;
+}
+
+static void throw_away(struct sim *m)
+{
+    store_batch_free(m->batch);
+    fs_sim_power_off(m->disk);
+    store_close(m->s);
+}
+
+static enum ending live(struct sim *m)
+{
+    plan_faults(m);
+    work(m);
+    enum ending how = fs_sim_is_off(m->disk) ? POWER : (enum ending)dice(m, ENDINGS);
+    bool fatal = m->fatal;
+    if (how == STOP) {
+        store_batch_free(m->batch);
+        if (dice(m, 2))
+            fs_sim_power_off_after(m->disk, 1 + dice(m, 40));
+        store_close(m->s);
+        fatal |= m->fatal;
+        bool off = fs_sim_is_off(m->disk);
+        fs_sim_die(m->disk);
+        how = off ? POWER : DEATH;
+        if (off)
+            fs_sim_crash(m->disk);
+    } else {
+        throw_away(m);
+        if (how == DEATH && !fatal)
+            fs_sim_die(m->disk);
+        else
+            fs_sim_crash(m->disk);
+    }
+    SAY(m, "life ended: %s%s, %d messages so far\n", how == POWER ? "power" : "process",
+        fatal ? " after a fatal error" : "", m->n);
+    return fatal ? POWER : how;
+}
+
+static void run_seed(uint64_t seed, bool verbose)
+{
+    struct sim *m = calloc(1, sizeof *m);
+    assert_non_null(m);
+    m->seed = seed;
+    m->verbose = verbose;
+    m->disk = fs_sim_new(seed);
+    const struct fs *fs = fs_sim_fs(m->disk);
+    fs->mkdir(fs, "/store");
+    fs->sync_dir(fs, "/");
+    fixture_conf(&m->conf, "/store");
+    m->conf.mappedFileSizeCommitLog = SEGMENT;
+    m->conf.mappedFileSizeConsumeQueue = 50 * 20;
+    m->conf.maxHashSlotNum = 50;
+    m->conf.maxIndexNum = 200;
+    bool kept_all = true;
+    for (int life = 0; life < LIVES; life++) {
+        /* Sometimes the power fails again while the store recovers. */
+        if (dice(m, 4) == 0)
+            fs_sim_power_off_after(m->disk, 1 + dice(m, 30));
+        bool open = open_store(m);
+        if (fs_sim_is_off(m->disk)) {
+            if (open)
+                throw_away(m);
+            fs_sim_crash(m->disk);
+            kept_all = false;
+            continue;
+        }
+        check_all(m, kept_all);
+        m->hid = m->s->sync_flush;
+        kept_all = live(m) == DEATH;
+    }
+    if (open_store(m)) {
+        check_all(m, kept_all);
+        throw_away(m);
+    }
+    fs_sim_free(m->disk);
+    store_conf_free(&m->conf);
+    free(m);
+}
+
+static void every_seed_keeps_its_promises(void **state)
+{
+    const char *one = getenv("SIM_SEED"), *count = getenv("SIM_SEEDS");
+    if (one) {
+        log_set_level(LOG_INFO);
+        run_seed(strtoull(one, NULL, 10), true);
+        return;
+    }
+    uint64_t n = count ? strtoull(count, NULL, 10) : SEEDS;
+    log_set_fd(-1); /* the failures are meant */
+    for (uint64_t seed = 1; seed <= n; seed++)
+        run_seed(seed, false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_seed_keeps_its_promises)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
