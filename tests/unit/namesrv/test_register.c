@@ -283,11 +283,11 @@ static void brokers_leave_by_request_close_and_silence(void **state)
     assert_string_equal(r.body, "{\"brokerAddrTable\":{},\"clusterAddrTable\":{}}");
 
     struct ns_broker silent = master;
-    silent.timeout = "150";
+    silent.timeout = "1000";
     broker = ns_connect(&f);
     ns_register_topics(broker, &r, &silent, "T U", 1);
-    for (int i = 0; i < 6; i++) {
-        usleep(50000);
+    for (int i = 0; i < 13; i++) {
+        usleep(100000);
         assert_int_equal(
             ns_ask(fd, &r, REQ_BROKER_HEARTBEAT, NS_FIELDS("clusterName", "C", "brokerAddr", "10.0.0.1:10911")),
             RESP_SUCCESS);

@@ -21,7 +21,7 @@
     "\"dataVersion\":{\"counter\":3,\"stateVersion\":1,\"timestamp\":1758000000000},"                                  \
     "\"mappingDataVersion\":{\"counter\":0,\"stateVersion\":0,\"timestamp\":7},\"topicConfigTable\":{"                 \
     "\"T\":" TOPIC_JSON "},\"topicQueueMappingDetailMap\":{},\"topicQueueMappingInfoMap\":{\"T\":{\"bname\":\"b\","    \
-                        "\"currIdMap\":{0:0,1:3},"                                                                     \
+    "\"currIdMap\":{0:0,1:3},"                                                                                         \
     "\"dirty\":false,\"epoch\":7,\"scope\":\"__global__\",\"topic\":\"T\",\"totalQueues\":4}}}}"
 
 static struct json *parse(struct arena *arena, const char *text)
