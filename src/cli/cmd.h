@@ -13,6 +13,7 @@ int cmd_broker(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 int cmd_tail(int argc, char **argv);
 int cmd_bench(int argc, char **argv); /* bench/bench_cmd.c */
+int cmd_store(int argc, char **argv); /* store_cmd.c */
 
 /* Prints usage line, text and options to stdout. */
 void cmd_help(const char *usage, const char *text, const struct arg_option *options, size_t count);

@@ -14,6 +14,7 @@ static const struct subcommand subcommands[] = {
     {"namesrv", cmd_namesrv, "a name server alone; takes the options of mqnamesrv"},
     {"broker", cmd_broker, "a broker alone; takes the options of mqbroker"},
     {"proxy", NULL, "the gRPC proxy (not built yet)"},
+    {"store", cmd_store, "check or dump a store directory"},
     {"controller", NULL, "the controller (not built yet)"},
     {"send", cmd_send, "send lines, a file or one text to a topic"},
     {"tail", cmd_tail, "follow a topic live"},

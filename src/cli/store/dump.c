@@ -179,18 +179,34 @@ static int dump_messages(const struct args *a, const char *dir, struct err *err)
 /* ---- the rest
  * ----------------------------------------------------------------------------------------------------------- */
 
+static void print_object(struct jw *w, struct buf *line)
+{
+    jw_end_object(w);
+    printf("%.*s\n", STR_ARG(buf_str(line)));
+    buf_free(line);
+}
+
 static int print_queue(void *arg, struct queue_files *q)
 {
     struct store_entry last = {-1, 0, 0};
     if (q->end > q->first)
         queue_files_read(fs_real(), q, q->end - 1, &last, 1);
-    if (*(bool *)arg)
-        printf("{\"topic\":\"%s\",\"queueId\":%d,\"files\":%zu,\"firstOffset\":%" PRId64 ",\"maxOffset\":%" PRId64
-               ",\"lastLogOffset\":%" PRId64 "}\n",
-               q->topic, q->id, q->n, q->first, q->end, last.physical_offset);
-    else
+    if (*(bool *)arg) {
+        struct buf line = {0};
+        struct jw w;
+        jw_init(&w, &line);
+        jw_begin_object(&w);
+        jw_kstr(&w, "topic", str_from(q->topic));
+        jw_ki64(&w, "queueId", q->id);
+        jw_ki64(&w, "files", (int64_t)q->n);
+        jw_ki64(&w, "firstOffset", q->first);
+        jw_ki64(&w, "maxOffset", q->end);
+        jw_ki64(&w, "lastLogOffset", last.physical_offset);
+        print_object(&w, &line);
+    } else {
         printf("%-40s %5d  %5zu files  entries %" PRId64 " to %" PRId64 "  last at log offset %" PRId64 "\n", q->topic,
                q->id, q->n, q->first, q->end, last.physical_offset);
+    }
     queue_files_free(q);
     return 0;
 }
