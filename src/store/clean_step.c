@@ -188,7 +188,8 @@ void store_clean_unused_queues(struct store *s, bool (*wanted)(void *arg, struct
 {
     struct unwanted u = {.wanted = wanted, .arg = arg};
     cq_set_each(s->queues, note_unwanted, &u);
-    qsort(u.topics, u.n, sizeof u.topics[0], by_name);
+    if (u.n > 0)
+        qsort(u.topics, u.n, sizeof u.topics[0], by_name);
     for (size_t i = 0; i < u.n; i++)
         if (i == 0 || !str_eq(u.topics[i], u.topics[i - 1]))
             cq_set_delete_topic(s->queues, u.topics[i]);
