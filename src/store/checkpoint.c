@@ -45,6 +45,17 @@ int checkpoint_read(struct checkpoint *c, const struct fs *fs, const char *path,
     return 0;
 }
 
+static void put_marks(uint8_t *page, const struct checkpoint *c)
+{
+    uint8_t *own = page + OWN_AT;
+    memcpy(own, own_magic, sizeof own_magic);
+    memcpy(own + 8, page, 24);
+    put_be64(own + 32, (uint64_t)c->log_mark);
+    put_be64(own + 40, (uint64_t)c->queues_mark);
+    put_be64(own + 48, (uint64_t)c->index_mark);
+    put_be32(own + OWN_SIZE - 4, crc32_ieee(own, OWN_SIZE - 4));
+}
+
 int checkpoint_write(const struct checkpoint *c, const struct fs *fs, const char *path, struct err *err)
 {
     uint8_t page[FILE_SIZE] = {0};
@@ -53,13 +64,8 @@ int checkpoint_write(const struct checkpoint *c, const struct fs *fs, const char
     put_be64(page + 16, (uint64_t)c->index_time);
     put_be64(page + 24, (uint64_t)c->master_flushed);
     put_be64(page + 32, (uint64_t)c->confirm);
-    uint8_t *own = page + OWN_AT;
-    memcpy(own, own_magic, sizeof own_magic);
-    memcpy(own + 8, page, 24);
-    put_be64(own + 32, (uint64_t)c->log_mark);
-    put_be64(own + 40, (uint64_t)c->queues_mark);
-    put_be64(own + 48, (uint64_t)c->index_mark);
-    put_be32(own + OWN_SIZE - 4, crc32_ieee(own, OWN_SIZE - 4));
+    if (c->have_marks)
+        put_marks(page, c);
     int fd = fs->open(fs, path, FS_WRITE | FS_CREATE);
     if (fd < 0)
         return err_sys(err, -fd, "cannot open the checkpoint file %s", path);

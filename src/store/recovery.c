@@ -84,7 +84,9 @@ static int choose_start(struct recovery *r, struct err *err)
         s->ckpt.have_marks = false;
     }
     r->start = start_by_file(s);
-    return 0;
+    /* Marks that are on the disk but could not be read now must not be believed by a later start: what they vouch for
+     * is about to be cut off and built anew. */
+    return s->after_crash ? checkpoint_write(c, s->fs, s->checkpoint_path, err) : 0;
 }
 
 /* True when the record's place in its queue shows that it is no part of this log (left over from a longer one). */
