@@ -67,7 +67,7 @@ static struct str format_host(char out[80], const struct net_address *a)
     return str_make(out, net_address_format(a, out));
 }
 
-static void push(struct rem_request *rq, struct reply *r, const struct send_req *h)
+static void push(struct rem_request *rq, struct reply *r, const struct send_req *h, struct str properties)
 {
     char born[80];
     struct str requester = msg_property(h->properties, STR_LIT(MSG_PROP_REPLY_TO_CLIENT));
@@ -90,9 +90,8 @@ static void push(struct rem_request *rq, struct reply *r, const struct send_req 
         return;
     }
     int64_t now = clock_wall_ms();
-    char *properties =
-        arena_printf(rem_arena(rq), "%.*s%s" MSG_PROP_PUSH_REPLY_TIME "\x01%lld\x02", STR_ARG(h->properties),
-                     h->properties.ptr[h->properties.len - 1] == 2 ? "" : "\x02", (long long)now);
+    char *with_time = arena_printf(rem_arena(rq), "%.*s" MSG_PROP_PUSH_REPLY_TIME "\x01%lld\x02", STR_ARG(properties),
+                                   (long long)now);
     client_call_header(call, &push_reply_req_schema,
                        &(struct push_reply_req){
                            .producer_group = h->producer_group,
@@ -103,7 +102,7 @@ static void push(struct rem_request *rq, struct reply *r, const struct send_req 
                            .sys_flag = h->sys_flag,
                            .born_timestamp = h->born_timestamp,
                            .flag = h->flag,
-                           .properties = str_from(properties),
+                           .properties = str_from(with_time),
                            .reconsume_times = h->reconsume_times,
                            .unit_mode = h->unit_mode,
                            .born_host = format_host(born, rem_peer(rq)),
@@ -116,13 +115,14 @@ static void push(struct rem_request *rq, struct reply *r, const struct send_req 
 
 /* ---- storing ---- */
 
-static void put(struct rem_request *rq, struct reply *r, struct topic *t, const struct send_req *h)
+static void put(struct rem_request *rq, struct reply *r, struct topic *t, const struct send_req *h,
+                struct str properties)
 {
     struct put_result result;
     struct msg m = {
         .topic = t->name,
         .body = rem_body(rq),
-        .properties = h->properties,
+        .properties = properties,
         .queue_id = r->queue_id,
         .flag = h->flag,
         .sys_flag = h->sys_flag,
@@ -135,7 +135,7 @@ static void put(struct rem_request *rq, struct reply *r, struct topic *t, const 
     if (status == PUT_OK || status == PUT_FLUSH_DISK_TIMEOUT) {
         r->stored = true;
         r->queue_offset = result.queue_offset;
-        r->msg_id_len = msg_id_format(r->msg_id, &r->b->store_host, result.physical_offsets[0]);
+        r->msg_id_len = msg_id_format(r->msg_id, &r->b->store_host, result.end_offset - result.bytes);
     } else {
         const char *why;
         put_failure(r->b, status, &why);
@@ -190,6 +190,17 @@ static struct topic *find_topic(struct rem_request *rq, const struct send_req *h
     return NULL;
 }
 
+/* The reply's properties with those that every message gets from its broker. */
+static struct str stamp(struct rem_request *rq, struct str properties)
+{
+    const struct broker_conf *conf = broker_of(rq)->conf;
+    bool ended = properties.len == 0 || properties.ptr[properties.len - 1] == 2;
+    char *text =
+        arena_printf(rem_arena(rq), "%.*s%s" MSG_PROP_MSG_REGION "\x01%s\x02" MSG_PROP_TRACE_ON "\x01%s\x02",
+                     STR_ARG(properties), ended ? "" : "\x02", conf->region_id, conf->trace_on ? "true" : "false");
+    return text ? str_from(text) : properties;
+}
+
 static void send_reply(struct rem_request *rq, const void *header)
 {
     const struct send_req *h = header;
@@ -201,14 +212,15 @@ static void send_reply(struct rem_request *rq, const void *header)
         refuse(rq, RESP_SYSTEM_ERROR, "out of memory for a reply");
         return;
     }
+    struct str properties = stamp(rq, h->properties);
     int queues = t->write_queues > 0 ? t->write_queues : 1;
     r->b = broker_of(rq);
     r->queue_id = h->queue_id >= 0 ? h->queue_id : (int32_t)((uint32_t)rem_cmd(rq)->opaque % (uint32_t)queues);
     r->to = rem_later(rq);
     atomic_init(&r->unfinished, 2);
-    push(rq, r, h);
+    push(rq, r, h, properties);
     if (r->b->conf->store_reply_message)
-        put(rq, r, t, h);
+        put(rq, r, t, h, properties);
     finish_one(r);
 }
 
