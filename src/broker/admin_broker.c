@@ -1,4 +1,4 @@
-/* The broker by administrators: 25, 26, 28 (in their own files), 306, 315, 329, 354, 355, 907, 2003. */
+/* The broker by administrators: 25, 26, 28 (in their own files), 306, 315, 329, 354, 355, 907, 1007, 2003. */
 #include "broker/admin_int.h"
 
 #include "remoting/headers_admin.h"
@@ -76,7 +76,6 @@ static void ha_status(struct rem_request *rq, const void *header)
     jw_init(&w, &body);
     jw_begin_object(&w);
     jw_kobject(&w, "haClientRuntimeInfo");
-    jw_kbool(&w, "activated", false);
     jw_ki64(&w, "lastReadTimestamp", 0);
     jw_ki64(&w, "lastWriteTimestamp", 0);
     jw_ki64(&w, "masterFlushOffset", 0);
@@ -90,6 +89,11 @@ static void ha_status(struct rem_request *rq, const void *header)
     jw_ki64(&w, "masterCommitLogMaxOffset", st.log_max);
     jw_end_object(&w);
     admin_reply_json(rq, &body);
+}
+
+static void epoch_cache(struct rem_request *rq, const void *header)
+{
+    rem_reply(rq, RESP_SYSTEM_ERROR, "this request only for controllerMode ");
 }
 
 /* Reads of cold data are not limited here; the thresholds are those that Java has without a configuration. */
@@ -117,6 +121,8 @@ static const struct rem_op rows[] = {
     {REQ_EXPORT_ROCKSDB_CONFIG_TO_JSON, "EXPORT_ROCKSDB_CONFIG_TO_JSON", &export_config_req_schema, export_config,
      REM_LANE_WORKER, REM_ACT_GET, REM_RES_CLUSTER},
     {REQ_GET_BROKER_HA_STATUS, "GET_BROKER_HA_STATUS", NULL, ha_status, REM_LANE_WORKER, REM_ACT_GET, REM_RES_CLUSTER},
+    {REQ_GET_BROKER_EPOCH_CACHE, "GET_BROKER_EPOCH_CACHE", NULL, epoch_cache, REM_LANE_WORKER, REM_ACT_GET,
+     REM_RES_CLUSTER},
     {REQ_GET_COLD_DATA_FLOW_CTR_INFO, "GET_COLD_DATA_FLOW_CTR_INFO", NULL, cold_data_info, REM_LANE_WORKER, REM_ACT_GET,
      REM_RES_CLUSTER},
 };

@@ -25,7 +25,6 @@
     R(NOTIFY_MIN_BROKER_ID_CHANGE, "replication is not built yet")                                                     \
     R(EXCHANGE_BROKER_HA_INFO, "replication is not built yet")                                                         \
     R(RESET_MASTER_FLUSH_OFFSET, "replication is not built yet")                                                       \
-    R(GET_BROKER_EPOCH_CACHE, "this broker is not controlled by a controller")                                         \
     R(NOTIFY_BROKER_ROLE_CHANGED, "this broker is not controlled by a controller")                                     \
     R(UPDATE_COLD_DATA_FLOW_CTR_CONFIG, "reads of cold data are not limited by this broker")                           \
     R(REMOVE_COLD_DATA_FLOW_CTR_CONFIG, "reads of cold data are not limited by this broker")                           \
