@@ -82,10 +82,11 @@ int admin_call(struct admin *a, const char *address, struct rem_frame *f, struct
                struct err *err);
 const struct json *admin_call_json(struct admin *a, const char *address, struct rem_frame *f, struct str body,
                                    struct err *err);
-/* To every name server of -n: fn makes the request, done looks at the answer (may be NULL). */
-int admin_each_namesrv(struct admin *a, void (*fn)(struct admin *a, struct rem_frame *f, struct str *body),
-                       void (*done)(struct admin *a, const char *address, const struct rem_command *answer),
-                       struct err *err);
+/* To every name server of -n: fn makes the request, done looks at the answer (may be NULL); both get arg. */
+typedef void (*admin_request_fn)(struct admin *a, const void *arg, struct rem_frame *f, struct str *body);
+typedef void (*admin_answer_fn)(struct admin *a, const void *arg, const char *address,
+                                const struct rem_command *answer);
+int admin_each_namesrv(struct admin *a, admin_request_fn fn, admin_answer_fn done, const void *arg, struct err *err);
 
 /* Topics known to the name server. */
 int admin_all_topics(struct admin *a, struct str **topics, size_t *count, struct err *err);

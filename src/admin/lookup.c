@@ -43,9 +43,7 @@ const struct json *admin_call_json(struct admin *a, const char *address, struct 
     return admin_call(a, address, f, body, &answer, err) ? NULL : tool_json(&a->tool, &answer, err);
 }
 
-int admin_each_namesrv(struct admin *a, void (*fn)(struct admin *a, struct rem_frame *f, struct str *body),
-                       void (*done)(struct admin *a, const char *address, const struct rem_command *answer),
-                       struct err *err)
+int admin_each_namesrv(struct admin *a, admin_request_fn fn, admin_answer_fn done, const void *arg, struct err *err)
 {
     struct str rest = str_from(a->tool.namesrv), one;
     while (str_split(&rest, ';', &one)) {
@@ -57,11 +55,11 @@ int admin_each_namesrv(struct admin *a, void (*fn)(struct admin *a, struct rem_f
             return no_memory(err);
         if (*address == '\0')
             continue;
-        fn(a, &f, &body);
+        fn(a, arg, &f, &body);
         if (admin_call(a, address, &f, body, &answer, err))
             return -1;
         if (done)
-            done(a, address, &answer);
+            done(a, arg, address, &answer);
     }
     return 0;
 }
