@@ -270,6 +270,22 @@ static int note_cut(struct cq *q, int64_t file)
     return r;
 }
 
+/* 1 when the rest of the last file behind `end` is not all zero: after a power failure a page in the middle can be
+ * missing, and what stands behind it would become part of the queue again once the gap is filled. */
+static int has_leftovers(struct cq *q, int64_t keep, int64_t end)
+{
+    struct cq_file *file;
+    int64_t at = end * CQ_ENTRY_SIZE - keep;
+    if (q->set->trusted_end == INT64_MAX || at >= q->set->file_size)
+        return 0;
+    int r = cq_file_acquire(q, keep, true, false, &file, NULL);
+    if (r)
+        return r;
+    r = fs_all_zero(q->set->fs, file->fd, at, q->set->file_size);
+    cq_file_release(q->set, file);
+    return r < 0 ? r : !r;
+}
+
 static int recover_files(struct cq *q, struct file_list *l, int64_t *min, int64_t *end)
 {
     const int64_t units = units_of(q->set), first = l->starts[0] / CQ_ENTRY_SIZE;
@@ -293,9 +309,12 @@ static int recover_files(struct cq *q, struct file_list *l, int64_t *min, int64_
         if (r == 0)
             r = verify(q, from, end);
     }
-    bool cut = r > 0;
     /* Later files go; the rest of the last one must be empty, or the next recovery would take it for entries. */
     int64_t keep = *end > first ? cq_file_of(q->set, *end - 1) : l->starts[0];
+    bool cut = r > 0 || l->starts[l->n - 1] > keep;
+    if (r == 0)
+        r = has_leftovers(q, keep, *end);
+    cut |= r > 0;
     for (; r >= 0 && l->n > 0 && l->starts[l->n - 1] > keep; l->n--)
         r = remove_file(q, l->starts[l->n - 1]);
     if (r >= 0 && cut && *end * CQ_ENTRY_SIZE - keep < q->set->file_size)
