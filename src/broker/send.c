@@ -490,6 +490,13 @@ static void send_batch(struct rem_request *rq, struct broker_loop *bl, const str
         refuse(rq, b, RESP_MESSAGE_ILLEGAL, "message topic length over 127: %zu", h->topic.len);
         return;
     }
+    /* The limit of one message holds for the batch as a whole, as in Java. */
+    if (rem_body(rq).len > (size_t)b->store_conf->maxMessageSize) {
+        const char *remark;
+        int32_t code = put_failure(b, PUT_MESSAGE_ILLEGAL, &remark);
+        refuse(rq, b, code, "%s", remark);
+        return;
+    }
     struct topic *t = send_topic(rq, bl, h);
     int32_t queue_id = h->queue_id;
     if (t == NULL || !queue_allowed(rq, bl, t, &queue_id))
