@@ -132,10 +132,10 @@ int clog_ensure_next(struct commitlog *log)
     log->need_fn(log->need_arg);
     pthread_mutex_lock(&log->next_lock);
     log->next_failed = 0;
-    while (log->next == NULL && log->next_failed == 0)
+    while (!have_next(log) && log->next_failed == 0)
         if (pthread_cond_timedwait(&log->next_ready, &log->next_lock, &until))
             break;
-    int r = log->next ? 0 : log->next_failed ? log->next_failed : -ETIMEDOUT;
+    int r = have_next(log) ? 0 : log->next_failed ? log->next_failed : -ETIMEDOUT;
     pthread_mutex_unlock(&log->next_lock);
     return r;
 }

@@ -344,7 +344,8 @@ static int load_queue(struct cq *q, struct err *err)
         free(l.starts);
         return err_sys(err, -r, "cannot list the consume queue folder %s/%s/%d", set->dir, q->topic, q->id);
     }
-    qsort(l.starts, l.n, sizeof l.starts[0], by_number);
+    if (l.n)
+        qsort(l.starts, l.n, sizeof l.starts[0], by_number);
     int64_t min = 0, end = 0;
     r = check_sizes(q, &l, err);
     if (r == 0 && l.n > 0) {

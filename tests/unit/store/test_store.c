@@ -5,6 +5,13 @@
 #include <time.h>
 #include <unistd.h>
 
+/* The thread sanitizer otherwise ends a forked process that starts threads. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "die_after_fork=0";
+}
+
 static void put_and_get(void **state)
 {
     struct fixture f;
