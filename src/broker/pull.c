@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 enum {
-    COPY_MAX = 12 * 1024, /* up to here copying into the output costs less than a system call more for sendfile */
+    COPY_MAX = 12 * 1024, /* up to here copying a range costs less than a sendfile for it */
     COLD_TRIES = 3,
 };
 
@@ -83,21 +83,22 @@ static void answer_found(struct broker_loop *bl, struct pull *p, struct get_resu
         return;
     write_header(&f, p, r->next_offset, r);
     rem_token_header_end(&p->token, &f, STR_LIT("FOUND"));
-    if (r->bytes <= COPY_MAX && r->ranges[0].map) {
-        for (uint32_t i = 0; i < r->n_ranges; i++)
-            buf_add(f.out, r->ranges[i].map, r->ranges[i].len);
-        rem_token_finish(&p->token, &f, 0);
-    } else {
-        struct net_conn *c = net_ref_get(p->token.conn);
-        rem_token_finish(&p->token, &f, r->bytes);
-        for (uint32_t i = 0; i < r->n_ranges; i++) {
-            struct range_pin *pin = pin_range(bl, &r->ranges[i]);
-            if (pin == NULL) {
-                net_conn_close(c, "out of memory");
-                return;
-            }
-            net_conn_send_file(c, pin->range.fd, pin->range.offset, pin->range.len, unpin, pin);
+    rem_token_finish(&p->token, &f, r->bytes);
+    /* The messages of one queue mostly lie apart in the log: short ranges are copied, since a system call for each
+     * would cost far more than the copy, and leave as many small packets. */
+    struct net_conn *c = net_ref_get(p->token.conn);
+    for (uint32_t i = 0; i < r->n_ranges; i++) {
+        const struct store_range *range = &r->ranges[i];
+        if (range->len <= COPY_MAX && range->map) {
+            buf_add(f.out, range->map, range->len);
+            continue;
         }
+        struct range_pin *pin = pin_range(bl, range);
+        if (pin == NULL) {
+            net_conn_close(c, "out of memory");
+            return;
+        }
+        net_conn_send_file(c, range->fd, range->offset, range->len, unpin, pin);
     }
     stats_add(bl->gets, r->count);
     pull_count(bl->broker, p, r->count, r->bytes);
