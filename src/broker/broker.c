@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { ADMIN_WORKERS = 4, COLD_READERS = 2, LOCK_LIVE_MS = 60000, DRAIN_MS = 200 };
+enum { ADMIN_WORKERS = 4, COLD_READERS = 2, LOCK_LIVE_MS = 60000, DRAIN_MS = 200, ANY_PORT_TRIES = 20 };
 
 /* ---- what the store tells ---- */
 
@@ -141,21 +141,33 @@ static int set_address(struct broker *b, struct err *err)
     return 0;
 }
 
+/* The main port and, two below it, the fast one. */
+static int listen_pair(struct broker *b, struct str host, int32_t port, struct err *err)
+{
+    if (net_listen(&b->listener, b->pool, host, (uint16_t)port, rem_server_protocol(b->server), b->server, err) < 0)
+        return -1;
+    port = net_listener_port(b->listener);
+    if (port > 2 && net_listen(&b->fast_listener, b->pool, host, (uint16_t)(port - 2),
+                               rem_server_protocol(b->fast_server), b->fast_server, err) < 0) {
+        net_listener_free(b->listener);
+        b->listener = NULL;
+        return -1;
+    }
+    b->conf->listen_port = port;
+    return 0;
+}
+
 static int listen_ports(struct broker *b, const char *host, struct err *err)
 {
     b->server = new_server(b, true, err);
     b->fast_server = b->server ? new_server(b, false, err) : NULL;
     if (b->fast_server == NULL)
         return -1;
-    struct str h = str_from(host);
-    if (net_listen(&b->listener, b->pool, h, (uint16_t)b->conf->listen_port, rem_server_protocol(b->server), b->server,
-                   err) < 0)
-        return -1;
-    b->conf->listen_port = net_listener_port(b->listener);
-    if (b->conf->listen_port > 2 && net_listen(&b->fast_listener, b->pool, h, (uint16_t)(b->conf->listen_port - 2),
-                                               rem_server_protocol(b->fast_server), b->fast_server, err) < 0)
-        return -1;
-    return set_address(b, err);
+    /* Of any free port the one two below may be taken: then another. */
+    int tries = b->conf->listen_port == 0 ? ANY_PORT_TRIES : 1, r = -1;
+    for (int i = 0; r < 0 && i < tries; i++)
+        r = listen_pair(b, str_from(host), b->conf->listen_port, err);
+    return r < 0 ? -1 : set_address(b, err);
 }
 
 int broker_create(struct broker **out, const struct broker_options *o, struct net_pool *pool, struct err *err)
