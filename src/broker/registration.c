@@ -11,7 +11,7 @@ enum {
     PERIOD_MIN_MS = 10000,
     PERIOD_MAX_MS = 60000,
     START_WAIT_MS = 500, /* for the first answers */
-    ACK_WAIT_MS = 20,    /* a new topic is in the routes when its creation is answered, unless a name server is slow */
+    ACK_WAIT_MS = 100,   /* a new topic is in the routes when its creation is answered, unless a name server is slow */
 };
 
 /* ---- life ---- */
