@@ -5,8 +5,9 @@
 #include <stdio.h>
 
 static const struct admin_table *const tables[] = {
-    &admin_topic_table,   &admin_topics_table, &admin_group_table,   &admin_consumer_table, &admin_offset_table,
-    &admin_cluster_table, &admin_config_table, &admin_message_table, &admin_read_table,     &admin_stats_table,
+    &admin_topic_table,  &admin_topics_table,  &admin_group_table,  &admin_consumer_table,
+    &admin_offset_table, &admin_cluster_table, &admin_config_table, &admin_message_table,
+    &admin_read_table,   &admin_stats_table,   &admin_probe_table,  &admin_trace_table,
 };
 
 /* Of mqadmin, for parts that are not built. */
@@ -78,7 +79,8 @@ static void print_all(void)
 
 static size_t all_options(const struct admin_command *c, struct arg_option out[OPTIONS_MAX])
 {
-    memcpy(out, c->options, c->option_count * sizeof *out);
+    if (c->option_count)
+        memcpy(out, c->options, c->option_count * sizeof *out);
     memcpy(out + c->option_count, common, sizeof common);
     return c->option_count + COMMON;
 }

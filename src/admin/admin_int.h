@@ -44,6 +44,8 @@ extern const struct admin_table admin_config_table;   /* config_commands.c: brok
 extern const struct admin_table admin_message_table;  /* message_queries.c: one message found and shown */
 extern const struct admin_table admin_read_table;     /* message_commands.c: sent and read */
 extern const struct admin_table admin_stats_table;    /* stats_commands.c */
+extern const struct admin_table admin_probe_table;    /* probe_commands.c */
+extern const struct admin_table admin_trace_table;    /* trace_commands.c */
 
 #define OPT_BROKER                                                                                                     \
     {                                                                                                                  \
@@ -114,8 +116,8 @@ struct admin_progress {
     size_t count;
     double tps;
 };
-int admin_consume_stats(struct admin *a, const char *group, const char *topic, struct admin_progress *out,
-                        struct err *err);
+int admin_group_progress(struct admin *a, const char *group, const char *topic, struct admin_progress *out,
+                         struct err *err);
 /* The answer to GET_CONSUMER_CONNECTION_LIST of the first broker that knows the group. NULL with err. */
 const struct json *admin_consumer_connection(struct admin *a, const char *group, const char *broker, struct err *err);
 

@@ -8,8 +8,8 @@
 /* ---- what a group has consumed -------------------------------------------------------------------------------------
  */
 
-int admin_consume_stats(struct admin *a, const char *group, const char *topic, struct admin_progress *out,
-                        struct err *err)
+int admin_group_progress(struct admin *a, const char *group, const char *topic, struct admin_progress *out,
+                         struct err *err)
 {
     struct admin_targets brokers;
     struct str route_of = topic ? str_from(topic) : admin_retry_topic(a, group);
@@ -134,7 +134,7 @@ static int group_progress(struct admin *a, const char *group, struct err *err)
     struct owner *owners = NULL;
     struct admin_progress p;
     int64_t diffs = 0, inflights = 0;
-    if (admin_consume_stats(a, group, admin_option(a, "topicName"), &p, err))
+    if (admin_group_progress(a, group, admin_option(a, "topicName"), &p, err))
         return -1;
     size_t owner_count = show_client ? find_owners(a, group, &owners) : 0;
     output_table(&a->out, "queues", columns, show_client ? 9 : 8);
@@ -181,7 +181,7 @@ static void group_summary(struct admin *a, const char *group)
     struct err ignored;
     struct admin_progress p;
     int64_t diff = 0;
-    bool known = admin_consume_stats(a, group, NULL, &p, &ignored) == 0;
+    bool known = admin_group_progress(a, group, NULL, &p, &ignored) == 0;
     const struct json *connection = admin_consumer_connection(a, group, NULL, &ignored);
     const struct json *set = json_get(connection, "connectionSet");
     struct str type = json_str(connection, "consumeType");

@@ -10,6 +10,7 @@
 int cmd_server(int argc, char **argv);  /* server_cmd.c: all roles in one process, or those of --roles */
 int cmd_namesrv(int argc, char **argv); /* one role alone, with the options of the Java scripts */
 int cmd_broker(int argc, char **argv);
+int cmd_admin(int argc, char **argv); /* argv[1]: the administration command */
 int cmd_send(int argc, char **argv);
 int cmd_tail(int argc, char **argv);
 int cmd_bench(int argc, char **argv); /* bench/bench_cmd.c */

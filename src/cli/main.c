@@ -16,6 +16,7 @@ static const struct subcommand subcommands[] = {
     {"proxy", NULL, "the gRPC proxy (not built yet)"},
     {"store", cmd_store, "check or dump a store directory"},
     {"controller", NULL, "the controller (not built yet)"},
+    {"admin", cmd_admin, "administration, with mqadmin's commands and options"},
     {"send", cmd_send, "send lines, a file or one text to a topic"},
     {"tail", cmd_tail, "follow a topic live"},
     {"bench", cmd_bench, "load generator: produce, consume, e2e"},
@@ -42,6 +43,9 @@ static int run(const struct subcommand *s, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    const char *slash = strrchr(argv[0], '/');
+    if (strcmp(slash ? slash + 1 : argv[0], "mqadmin") == 0)
+        return cmd_admin(argc, argv);
     if (argc < 2)
         return cmd_server(argc, argv);
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
