@@ -204,10 +204,13 @@ static void test_auto_create_switched_off(void **state)
     assert_null(auto_create("New", "TBW102", 4));
     assert_int_equal(atomic_load(&find("TBW102")->perm), 6);
     assert_non_null(auto_create("New", "Cluster", 4));
-    topic_manager_free(m);
-    open_manager();
+}
+
+static void test_no_auto_create(void **state)
+{
     create_system(false);
     assert_null(find("TBW102"));
+    assert_null(auto_create("New", "TBW102", 4));
 }
 
 static int put_attributes(const char *name, const struct topic_attribute *attributes, size_t n)
@@ -418,6 +421,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_system_topics, start, finish),
         cmocka_unit_test_setup_teardown(test_auto_create, start, finish),
         cmocka_unit_test_setup_teardown(test_auto_create_switched_off, start, finish),
+        cmocka_unit_test_setup_teardown(test_no_auto_create, start, finish),
         cmocka_unit_test_setup_teardown(test_attributes, start, finish),
         cmocka_unit_test_setup_teardown(test_load_javas_file, start, finish),
         cmocka_unit_test_setup_teardown(test_file_format, start, finish),
