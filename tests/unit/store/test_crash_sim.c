@@ -44,7 +44,7 @@ struct sim {
     bool hid; /* the last life hid what was not durable */
 };
 
-static const char *const topics[QUEUES] = {"A", "B", "B", "%RETRY%group", "D"};
+static const char *const topics[QUEUES] = {"A", "B", "B", "C", "D"};
 
 static int32_t queue_id(int32_t q)
 {
@@ -104,11 +104,12 @@ static void note_flushed(struct sim *m)
 }
 
 /* The body names the message, so that what comes back can be told. */
-static struct str body_of(char out[400], int32_t n)
+static struct str body_of(const struct sim *m, char out[400], int32_t n)
 {
     int len = snprintf(out, 400, "%d:", n);
     memset(out + len, 'a' + n % 26, 300);
-    return str_make(out, (size_t)len + (size_t)(n * 131 % 300));
+    /* Records of one size are the harder case: what is left of an old one fits behind a new one. */
+    return str_make(out, m->seed % 2 ? 40 : (size_t)len + (size_t)(n * 131 % 300));
 }
 
 static void put_batch(struct sim *m)
@@ -122,7 +123,8 @@ static void put_batch(struct sim *m)
         for (int32_t i = 0; i < many; i++) {
             struct promise *p = &m->promises[m->n];
             *p = (struct promise){.queue = q};
-            msgs[i] = fixture_msg(m->s, topics[q], queue_id(q), body_of(bodies[i], m->n), STR_LIT("UNIQ_KEY\x01u\x02"));
+            msgs[i] =
+                fixture_msg(m->s, topics[q], queue_id(q), body_of(m, bodies[i], m->n), STR_LIT("UNIQ_KEY\x01u\x02"));
             m->n++;
         }
         store_batch_add_many(m->batch, msgs, (size_t)many, (void *)(intptr_t)first);
@@ -143,8 +145,8 @@ static int32_t check_record(struct sim *m, int32_t q, int64_t at, const struct m
     CHECK(m, v->m.queue_offset == at, "queue %d: message %d says offset %" PRId64 " at %" PRId64 "\n", q, n,
           v->m.queue_offset, at);
     CHECK(m, m->promises[n].queue == q, "queue %d offset %" PRId64 ": message %d of another queue\n", q, at, n);
-    CHECK(m, str_eq(v->m.body, body_of(body, n)), "queue %d offset %" PRId64 ": message %d has another body\n", q, at,
-          n);
+    CHECK(m, str_eq(v->m.body, body_of(m, body, n)), "queue %d offset %" PRId64 ": message %d has another body\n", q,
+          at, n);
     CHECK(m, !m->promises[n].found, "queue %d offset %" PRId64 ": message %d twice\n", q, at, n);
     m->promises[n].found = true;
     m->promises[n].end = v->m.physical_offset + v->size;
