@@ -36,9 +36,18 @@ static struct str or_dash(struct str s, const char *otherwise)
     return str_is_null(s) ? str_from(otherwise) : s;
 }
 
-static struct str text_of(struct admin *a, const char *text)
+static struct str text_of(const char *text)
 {
     return str_from(text ? text : "");
+}
+
+/* A rate, for people with the state of the thread pools behind it. */
+static void load_cell(struct admin *a, double rate, const char *load)
+{
+    if (a->out.json)
+        output_cell_double(&a->out, 2, rate);
+    else
+        output_cell(&a->out, text_of(arena_printf(&a->tool.arena, "%9.2f%s", rate, load ? load : "")));
 }
 
 static void print_base(struct admin *a, struct str cluster, struct str name, const struct broker_addr *b)
@@ -54,25 +63,22 @@ static void print_base(struct admin *a, struct str cluster, struct str name, con
     output_cell_i64(&a->out, b->id);
     output_cell(&a->out, b->addr);
     output_cell(&a->out, or_dash(json_str(t, "brokerVersionDesc"), ""));
-    output_cell(&a->out, text_of(a, arena_printf(m, "%9.2f(%.*s,%.*sms)", first_rate(json_str(t, "putTps")),
-                                                 STR_ARG(json_str(t, "sendThreadPoolQueueSize")),
-                                                 STR_ARG(json_str(t, "sendThreadPoolQueueHeadWaitTimeMills")))));
-    output_cell(
-        &a->out,
-        text_of(a, arena_printf(m, "%9.2f(%.*s,%.*sms|%.*s,%.*sms)", first_rate(json_str(t, "getTransferredTps")),
-                                STR_ARG(json_str(t, "pullThreadPoolQueueSize")),
-                                STR_ARG(json_str(t, "pullThreadPoolQueueHeadWaitTimeMills")),
-                                STR_ARG(or_dash(json_str(t, "ackThreadPoolQueueSize"), "N")),
-                                STR_ARG(or_dash(json_str(t, "ackThreadPoolQueueHeadWaitTimeMills"), "N")))));
+    load_cell(a, first_rate(json_str(t, "putTps")),
+              arena_printf(m, "(%.*s,%.*sms)", STR_ARG(json_str(t, "sendThreadPoolQueueSize")),
+                           STR_ARG(json_str(t, "sendThreadPoolQueueHeadWaitTimeMills"))));
+    load_cell(a, first_rate(json_str(t, "getTransferredTps")),
+              arena_printf(m, "(%.*s,%.*sms|%.*s,%.*sms)", STR_ARG(json_str(t, "pullThreadPoolQueueSize")),
+                           STR_ARG(json_str(t, "pullThreadPoolQueueHeadWaitTimeMills")),
+                           STR_ARG(or_dash(json_str(t, "ackThreadPoolQueueSize"), "N")),
+                           STR_ARG(or_dash(json_str(t, "ackThreadPoolQueueHeadWaitTimeMills"), "N"))));
     output_cell(&a->out,
-                text_of(a, arena_printf(m, "%lld-%lld(%.1fw, %.1f, %.1f)", (long long)json_i64(t, "timerReadBehind", 0),
-                                        (long long)json_i64(t, "timerOffsetBehind", 0),
-                                        (double)json_i64(t, "timerCongestNum", 0) / 10000,
-                                        first_rate(json_str(t, "timerEnqueueTps")),
-                                        first_rate(json_str(t, "timerDequeueTps")))));
-    output_cell(&a->out, or_dash(json_str(t, "pageCacheLockTimeMills"), ""));
-    output_cell(&a->out, text_of(a, arena_printf(m, "%.2f", hours)));
-    output_cell(&a->out, text_of(a, arena_printf(m, "%.4f", first_rate(json_str(t, "commitLogDiskRatio")))));
+                text_of(arena_printf(
+                    m, "%lld-%lld(%.1fw, %.1f, %.1f)", (long long)json_i64(t, "timerReadBehind", 0),
+                    (long long)json_i64(t, "timerOffsetBehind", 0), (double)json_i64(t, "timerCongestNum", 0) / 10000,
+                    first_rate(json_str(t, "timerEnqueueTps")), first_rate(json_str(t, "timerDequeueTps")))));
+    output_cell_i64(&a->out, json_i64(t, "pageCacheLockTimeMills", 0));
+    output_cell_double(&a->out, 2, hours);
+    output_cell_double(&a->out, 4, first_rate(json_str(t, "commitLogDiskRatio")));
     output_cell(&a->out, str_from(json_bool(t, "brokerActive", false) ? "true" : "false"));
 }
 

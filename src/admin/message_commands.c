@@ -2,6 +2,7 @@
 #include "admin/message_find.h"
 #include "admin/message_text.h"
 #include "admin/time_text.h"
+#include "os/clock.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -284,9 +285,12 @@ static int send_message(struct admin *a, struct err *err)
         return err_set(err, EINVAL, "-i ID needs -b NAME");
     if (tool_queues(&a->tool, topic, TOPIC_PERM_WRITE, &queues, &count, err))
         return -1;
-    for (size_t i = 0; i < count && to == NULL; i++)
-        if ((broker == NULL || str_eqz(queues[i].broker_name, broker)) && (queue < 0 || queues[i].id == queue))
-            to = &queues[i];
+    /* Begin anywhere, so that calls one after another use all queues. */
+    for (size_t i = 0, from = (size_t)clock_wall_ms(); i < count && to == NULL; i++) {
+        const struct tool_queue *q = &queues[(from + i) % count];
+        if ((broker == NULL || str_eqz(q->broker_name, broker)) && (queue < 0 || q->id == queue))
+            to = q;
+    }
     if (to == NULL)
         return err_set(err, ENOENT, "topic %.*s has no such queue to write to", STR_ARG(topic));
     if (key)
