@@ -1,7 +1,7 @@
 /*
  * Windows as Java's: samples of the running totals every 10 s (kept for a minute), every 10 minutes (an hour) and every
- * hour (a day); a window's sum is its last sample minus its first. All items are sampled at the same moments, so the
- * times stand once a window, not once an item.
+ * hour (a day); a window's sum is what was counted since its first sample. All items are sampled at the same moments,
+ * so the times stand once a window, not once an item.
  */
 #include "broker/stats.h"
 
@@ -64,7 +64,8 @@ struct stats {
     struct clock_ring clocks[WINDOWS];
     struct rate rates[STATS_RATES];
     struct stats_item *put, *got;
-    int day; /* of the year, local time; -1 before the first sample */
+    int64_t now_ms; /* of the last stats_sample */
+    int day;        /* of the year, local time; -1 before the first sample */
     int64_t put_today, put_yesterday, got_today, got_yesterday;
     struct stats_item sink; /* counts what could not be allocated */
 };
@@ -180,6 +181,7 @@ static void turn_day(struct stats *s, int64_t now_ms)
 void stats_sample(struct stats *s, int64_t now_ms)
 {
     pthread_mutex_lock(&s->lock);
+    s->now_ms = now_ms;
     turn_day(s, now_ms);
     for (int w = 0; w < WINDOWS; w++)
         if (now_ms >= s->clocks[w].next_ms)
@@ -204,17 +206,17 @@ struct snapshot {
     double tps, average;
 };
 
+/* From the window's first sample up to now: what was counted since the last one is not held back until the next. */
 static struct snapshot compute(const struct stats *s, const struct item *i, enum window w)
 {
     struct snapshot out = {0};
     const struct clock_ring *c = &s->clocks[w];
     unsigned n = i->taken[w];
-    if (n < 2 || n > c->count)
-        return out;
-    const struct sample *first = &i->samples[windows[w].at], *last = first + n - 1;
-    int64_t ms = c->at[c->count - 1] - c->at[c->count - n];
-    int64_t times = last->times - first->times;
-    out.sum = last->value - first->value;
+    struct sample now = read_counters(i), first = n ? i->samples[windows[w].at] : i->base;
+    int64_t times = now.times - first.times, ms = 0;
+    if (c->count > 0)
+        ms = s->now_ms - c->at[n ? c->count - n : c->count - 1];
+    out.sum = now.value - first.value;
     out.tps = ms > 0 ? (double)out.sum * 1000.0 / (double)ms : 0;
     out.average = times > 0 ? (double)out.sum / (double)times : 0;
     return out;
