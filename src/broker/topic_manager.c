@@ -102,7 +102,7 @@ struct topic_manager *topic_manager_new(struct store *store, const char *config_
     m->path = config_file_path(config_dir, "topics.json");
     m->saver = config_saver_new("save-topics", save, m);
     m->version.timestamp = clock_wall_ms();
-    m->auto_create = true;
+    atomic_init(&m->auto_create, true);
     atomic_init(&m->generation, 1);
     pthread_rwlock_init(&m->lock, NULL);
     pthread_mutex_init(&m->queue_lock, NULL);

@@ -29,7 +29,7 @@ struct topic_manager {
     struct data_version version;
     uint64_t changes; /* grows with every change that belongs into the file */
     uint64_t saved;   /* changes that the file has; under save_lock */
-    bool auto_create;
+    atomic_bool auto_create;
     _Atomic uint64_t generation;
     void (*on_change)(void *arg, struct topic *const *changed, size_t n);
     void *on_change_arg;

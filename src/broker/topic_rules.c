@@ -92,7 +92,7 @@ int topic_create_system(struct topic_manager *m, const char *cluster, const char
     snprintf(revive, sizeof revive, "rmq_sys_REVIVE_LOG_%s", cluster);
     snprintf(members, sizeof members, "rmq_sys_SYNC_BROKER_MEMBER_%s", broker_name);
     pthread_rwlock_wrlock(&m->lock);
-    m->auto_create = auto_create;
+    atomic_store(&m->auto_create, auto_create);
     bool done = add_system(m, "SELF_TEST_TOPIC", 1, rw) &&
                 (!auto_create || add_system(m, AUTO_CREATE_TOPIC, default_queue_nums, rw | PERM_INHERIT)) &&
                 add_system(m, "BenchmarkTest", 1024, rw) &&
@@ -108,9 +108,7 @@ int topic_create_system(struct topic_manager *m, const char *cluster, const char
 
 void topic_set_auto_create(struct topic_manager *m, bool on)
 {
-    pthread_rwlock_wrlock(&m->lock);
-    m->auto_create = on;
-    pthread_rwlock_unlock(&m->lock);
+    atomic_store(&m->auto_create, on);
 }
 
 /* Under the write lock: what a new topic gets from its default topic; false when that may not be inherited. */
@@ -120,7 +118,7 @@ static bool inherit(struct topic_manager *m, struct str default_topic, int32_t q
     struct topic_entry *d = topic_entry_find(m, default_topic);
     if (d == NULL)
         return false;
-    if (!m->auto_create && str_eqz(default_topic, AUTO_CREATE_TOPIC)) {
+    if (!atomic_load(&m->auto_create) && str_eqz(default_topic, AUTO_CREATE_TOPIC)) {
         /* Clients that still know it from its route must not create topics by it any more. */
         d->config->perm = PERM_READ | PERM_WRITE;
         atomic_store(&d->t.perm, d->config->perm);
