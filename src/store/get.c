@@ -296,8 +296,14 @@ static void load_range(struct store *s, int64_t from, int64_t to)
     }
 }
 
+/* Consumers of several queues that catch up go through the log side by side: what one of them has had read ahead serves
+ * the others, until they are through half of it. */
 static void read_ahead(struct store *s, int64_t from)
 {
+    int64_t last = __atomic_load_n(&s->read_ahead_from, __ATOMIC_RELAXED);
+    if (from >= last && from < last + READ_AHEAD / 2)
+        return;
+    __atomic_store_n(&s->read_ahead_from, from, __ATOMIC_RELAXED);
     struct log_segment *seg = clog_pin(s->log, from);
     if (seg == NULL)
         return;

@@ -214,6 +214,7 @@ static int load(struct store *s, struct err *err)
         open_index(s, err) || store_recover(s, err))
         return -1;
     s->resident_from = clog_max(s->log);
+    s->read_ahead_from = INT64_MIN / 2;
     s->last_sync_end = clog_min(s->log) - 1;
     s->dispatched = indexed_up_to(s);
     return 0;
