@@ -94,6 +94,7 @@ static int open_files(struct broker *b, struct err *err)
         !b->stats || !b->schedule || !b->registration)
         return err_set(err, ENOMEM, "out of memory for the broker's tables");
     consumer_on_change(b->consumers, notify_consumer_ids_changed, b);
+    group_set_auto_create_system(b->groups, b->conf->auto_create_system_group);
     if (topic_manager_load(b->topics, err) < 0 || group_manager_load(b->groups, err) < 0 ||
         offset_manager_load(b->offsets, err) < 0 || schedule_load(b->schedule, err) < 0)
         return -1;

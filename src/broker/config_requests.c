@@ -73,6 +73,8 @@ static void take_effect(struct broker *b, const struct properties *p)
         topic_set_auto_create(b->topics, b->conf->auto_create_topic);
     if (!str_is_null(properties_get(p, STR_LIT("autoCreateSubscriptionGroup"))))
         group_set_auto_create(b->groups, b->conf->auto_create_group);
+    if (!str_is_null(properties_get(p, STR_LIT("enableCreateSysGroup"))))
+        group_set_auto_create_system(b->groups, b->conf->auto_create_system_group);
     if (!str_is_null(properties_get(p, STR_LIT("brokerPermission")))) {
         /* Routes carry the permission: name servers must hear of it now, and believe it. */
         topic_version_next(b->topics);

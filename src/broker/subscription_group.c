@@ -68,10 +68,14 @@ void group_manager_free(struct group_manager *m)
     free(m);
 }
 
-void group_set_auto_create(struct group_manager *m, bool on, bool on_for_system)
+void group_set_auto_create(struct group_manager *m, bool on)
 {
     atomic_store(&m->auto_create, on);
-    atomic_store(&m->auto_create_system, on_for_system);
+}
+
+void group_set_auto_create_system(struct group_manager *m, bool on)
+{
+    atomic_store(&m->auto_create_system, on);
 }
 
 /* ---- the table ---- */

@@ -24,7 +24,8 @@ struct group_manager *group_manager_new(const char *config_dir, bool auto_create
 int group_manager_load(struct group_manager *m, struct err *err);
 void group_manager_free(struct group_manager *m);
 /* autoCreateSubscriptionGroup and enableCreateSysGroup, when they change while the broker runs. */
-void group_set_auto_create(struct group_manager *m, bool on, bool on_for_system);
+void group_set_auto_create(struct group_manager *m, bool on);
+void group_set_auto_create_system(struct group_manager *m, bool on);
 
 /* As Java: an unknown group with a legal name is created when auto-creation is on. NULL: does not exist. */
 struct group *group_find(struct group_manager *m, struct str name);

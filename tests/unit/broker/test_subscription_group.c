@@ -92,10 +92,10 @@ static void test_auto_create(void **state)
     assert_int_equal(group_version(m).counter, 1);
     assert_null(group_find(m, STR_LIT("a b")));
     assert_null(group_find(m, STR_LIT("")));
-    group_set_auto_create(m, false, true);
+    group_set_auto_create(m, false);
     assert_null(group_find(m, STR_LIT("g2")));
     assert_non_null(group_find(m, STR_LIT("CID_RMQ_SYS_X")));
-    group_set_auto_create(m, false, false);
+    group_set_auto_create_system(m, false);
     assert_null(group_find(m, STR_LIT("CID_RMQ_SYS_Y")));
     assert_ptr_equal(group_find(m, STR_LIT("g1")), g);
 }
