@@ -98,9 +98,13 @@ static int open_files(struct broker *b, struct err *err)
     if (topic_manager_load(b->topics, err) < 0 || group_manager_load(b->groups, err) < 0 ||
         offset_manager_load(b->offsets, err) < 0 || schedule_load(b->schedule, err) < 0)
         return -1;
-    return topic_create_system(b->topics, b->conf->cluster_name, b->conf->broker_name,
-                               b->conf->default_topic_queue_nums, b->conf->auto_create_topic, b->conf->cluster_topic,
-                               b->conf->broker_topic, err);
+    if (topic_create_system(b->topics, b->conf->cluster_name, b->conf->broker_name, b->conf->default_topic_queue_nums,
+                            b->conf->auto_create_topic, b->conf->cluster_topic, b->conf->broker_topic, err) < 0)
+        return -1;
+    return !b->conf->trace_topic ||
+                   topic_ensure(b->topics, str_from(b->conf->trace_topic_name), 1, PERM_READ | PERM_WRITE, 0, err)
+               ? 0
+               : -1;
 }
 
 static int add_tables(struct rem_server *s, bool with_pull, struct err *err)

@@ -57,7 +57,6 @@ static const struct conf_key keys[] = {
     B("slaveReadEnable", slave_read, "false", "a consumer that lags far behind is sent to a slave"),
     B("enablePropertyFilter", enable_property_filter, "false", "consumers may filter by SQL92"),
     B("useServerSideResetOffset", server_side_reset, "true", "a reset of offsets is kept here until the next pull"),
-    B("realTimeNotifyConsumerChange", notify_change_realtime, "true", "tell the members of a group at once when one comes or goes"),
     B("storeReplyMessageEnable", store_reply_message, "true", "replies are stored besides being pushed to their requester"),
     B("recallMessageEnable", recall_enable, "false", "delayed messages may be recalled"),
 
@@ -74,8 +73,6 @@ static const struct conf_key keys[] = {
     I("flushConsumerOffsetInterval", flush_offset_interval_ms, "5000", 10, DAY_MS, true, "ms between two saves of consumer offsets"),
     I("channelExpiredTimeout", channel_expired_ms, "120000", 1000, INT32_MAX, true, "ms after which a consumer without heartbeat is gone"),
     I("serverChannelMaxIdleTimeSeconds", idle_seconds, "120", 0, 1000000, false, "seconds after which a silent connection ends; 0: never"),
-    I("defaultQueryMaxNum", max_query_num, "32", 1, 4096, true, "messages a query by unique key answers"),
-    I("reviveQueueNum", revive_queue_nums, "8", 1, 1024, false, "queues of the revive topic"),
     S("configBlackList", config_black_list, "configBlackList;brokerConfigPath", false, "keys that admin commands cannot change"),
 
     I("eventLoops", loops, "0", 0, 64, false, "event loops; 0: one a core"),

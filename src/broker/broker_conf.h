@@ -20,19 +20,17 @@ struct broker_conf {
     char *trace_topic_name;
     bool reject_transaction, long_polling, slave_read, fast_failure, lite_pull, reject_pull_consumer,
         enable_property_filter;
-    bool store_reply_message, server_side_reset, notify_change_realtime, recall_enable;
+    bool store_reply_message, server_side_reset, recall_enable;
     bool register_producer; /* false: producers are kept only where transactions need them */
     bool validate_system_topic;
     int32_t short_polling_ms;
     int32_t register_period_ms, flush_offset_interval_ms, namesrv_timeout_ms;
     bool force_register, split_registration;
     int32_t split_registration_size;
-    int32_t max_query_num; /* defaultQueryMaxNum */
     int64_t start_accept_send_ms;
     int32_t channel_expired_ms;
     int32_t idle_seconds;       /* serverChannelMaxIdleTimeSeconds */
     int64_t wait_send_queue_ms; /* waitTimeMillsInSendQueue */
-    int32_t revive_queue_nums;
     char *config_black_list;
     int32_t loops;   /* event loops; 0 = one a core */
     int32_t workers; /* threads for requests that may block */
@@ -44,9 +42,9 @@ extern const struct conf_table broker_conf_table;
 int broker_conf_complete(struct broker_conf *c, struct err *err);
 
 /*
- * A key that Java's broker takes (in its broker, network, store or authorization configuration) and that means nothing
- * here: thread pools, buffers, parts that this broker does not have. A Java broker.conf is used unchanged, so such keys
- * are no error.
+ * For a key that is in no table: Java's broker takes it (in its broker, network, store or authorization configuration),
+ * but here it means nothing: thread pools, buffers, parts that this broker does not have. A Java broker.conf is used
+ * unchanged, so such keys are no error.
  */
 bool broker_conf_without_effect(struct str name);
 
