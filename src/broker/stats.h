@@ -49,7 +49,8 @@ void stats_forget(struct stats *s, struct str topic_or_group);
 /* put and get tps over 10 s, 60 s and 600 s as Java prints them: "1.0 2.0 3.0" */
 void stats_tps_text(struct stats *s, enum stats_name name, char out[64]);
 
-/* The store's reads that found something and that did not, as running totals; beside stats_sample, from the same thread. */
+/* The store's reads that found something and that did not, as running totals; beside stats_sample, from the same
+ * thread. */
 enum stats_rate { STATS_RATE_PUT, STATS_RATE_TRANSFERRED, STATS_RATE_FOUND, STATS_RATE_MISSED, STATS_RATES };
 void stats_sample_gets(struct stats *s, int64_t found, int64_t missed, int64_t now_ms);
 /* The sum of the rates whose bits (1 << enum stats_rate) are set, in the form of stats_tps_text. */
