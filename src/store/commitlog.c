@@ -20,11 +20,6 @@ static int64_t end_of(const struct log_segment *seg)
     return seg->base + seg->size;
 }
 
-struct log_segment *clog_last(const struct commitlog *log)
-{
-    return log->count ? log->segs[log->count - 1] : NULL;
-}
-
 bool clog_add_segment(struct commitlog *log, struct log_segment *seg)
 {
     bool ok = true;
@@ -38,8 +33,11 @@ bool clog_add_segment(struct commitlog *log, struct log_segment *seg)
             log->cap = cap;
         }
     }
-    if (ok)
-        log->segs[log->count++] = seg;
+    if (ok) {
+        log->segs[log->count] = seg;
+        __atomic_store_n(&log->count, log->count + 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&log->tail, seg, __ATOMIC_RELEASE);
+    }
     pthread_mutex_unlock(&log->table_lock);
     return ok;
 }
@@ -107,8 +105,8 @@ void seg_release(struct log_segment *seg)
 
 int64_t clog_room(const struct commitlog *log)
 {
-    const struct log_segment *last = clog_last(log);
-    return last ? end_of(last) - log->written - CLOG_TAIL_RESERVE : 0;
+    const struct log_segment *tail = clog_tail(log);
+    return tail ? end_of(tail) - clog_max(log) - CLOG_TAIL_RESERVE : 0;
 }
 
 static bool have_next(const struct commitlog *log)
@@ -186,15 +184,15 @@ static void meet_prewriter(struct commitlog *log, const struct log_segment *seg,
             break;
         sched_yield();
     }
-    int64_t ahead = __atomic_load_n(&seg->zeroed, __ATOMIC_RELAXED) - (end - seg->base);
-    if (ahead < PREWRITE_WINDOW / 2 && seg->zeroed < seg->size && log->need_fn)
+    int64_t zeroed = __atomic_load_n(&seg->zeroed, __ATOMIC_RELAXED);
+    if (zeroed - (end - seg->base) < PREWRITE_WINDOW / 2 && zeroed < seg->size && log->need_fn)
         log->need_fn(log->need_arg);
 }
 
 int clog_append(struct commitlog *log, const void *data, size_t n, bool roll)
 {
-    struct log_segment *seg = clog_last(log);
-    int64_t at = log->written, left = end_of(seg) - at - (int64_t)n;
+    struct log_segment *seg = clog_tail(log);
+    int64_t at = clog_max(log), left = end_of(seg) - at - (int64_t)n;
     if (__atomic_load_n(&log->torn_to, __ATOMIC_ACQUIRE))
         return log->problem ? log->problem : -EIO;
     uint8_t blank[CLOG_TAIL_RESERVE];
@@ -215,7 +213,7 @@ int clog_append(struct commitlog *log, const void *data, size_t n, bool roll)
     if (r) {
         /* Some of it may be in the file. It must be gone before anything else is written here: whole records left
          * behind a later, shorter append would come back to life in a recovery. */
-        log->problem = r;
+        __atomic_store_n(&log->problem, r, __ATOMIC_RELAXED);
         __atomic_store_n(&log->torn_to, at + (int64_t)n + (roll ? CLOG_TAIL_RESERVE : 0), __ATOMIC_RELEASE);
         if (log->need_fn)
             log->need_fn(log->need_arg);
@@ -229,7 +227,8 @@ int clog_append(struct commitlog *log, const void *data, size_t n, bool roll)
 const char *clog_problem(const struct commitlog *log)
 {
     if (__atomic_load_n(&log->torn_to, __ATOMIC_ACQUIRE))
-        return log->problem == -ENOSPC ? "the disk is full" : "the commit log could not be written";
+        return __atomic_load_n(&log->problem, __ATOMIC_RELAXED) == -ENOSPC ? "the disk is full"
+                                                                           : "the commit log could not be written";
     if (have_next(log) || clog_room(log) > log->segment_size / 8)
         return NULL;
     int why = __atomic_load_n(&log->prepare_error, __ATOMIC_ACQUIRE);

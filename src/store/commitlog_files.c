@@ -71,11 +71,11 @@ static int wipe_torn(struct commitlog *log)
     if (to == 0)
         return 0;
     /* No append runs while torn_to is set: end and last segment stand still. */
-    struct log_segment *seg = clog_last(log);
+    struct log_segment *seg = clog_tail(log);
     int r = log->fs->zero(log->fs, seg->fd, log->written - seg->base, to - log->written);
     if (r)
         return r;
-    log->problem = 0;
+    __atomic_store_n(&log->problem, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&log->torn_to, 0, __ATOMIC_RELEASE);
     return 0;
 }
@@ -155,7 +155,7 @@ static int load_file(struct commitlog *log, const char *name, bool last, struct 
                        "commit log file %s has %" PRId64 " bytes but mappedFileSizeCommitLog is %" PRId64
                        ": set it to the size of the files",
                        path, st.size, log->segment_size);
-    const struct log_segment *before = clog_last(log);
+    const struct log_segment *before = clog_tail(log);
     if (before && base != before->base + log->segment_size)
         return err_set(err, EINVAL, "a commit log file is missing in %s: %020" PRId64 " should come before %s",
                        log->dir, before->base + log->segment_size, name);
@@ -200,7 +200,7 @@ int clog_open(struct commitlog **out, const struct fs *fs, const char *dir, int6
     }
     if (log->count) {
         log->min = log->segs[0]->base;
-        log->written = clog_last(log)->base + segment_size;
+        log->written = clog_tail(log)->base + segment_size;
     }
     *out = log;
     return 0;
@@ -227,13 +227,14 @@ void clog_close(struct commitlog *log)
 static int remove_last(struct commitlog *log)
 {
     char path[PATH_SIZE];
-    struct log_segment *seg = clog_last(log);
+    struct log_segment *seg = clog_tail(log);
     segment_path(log, seg->base, path);
     int r = log->fs->unlink(log->fs, path);
     if (r)
         return r;
     pthread_mutex_lock(&log->table_lock);
     log->count--;
+    log->tail = log->count ? log->segs[log->count - 1] : NULL;
     pthread_mutex_unlock(&log->table_lock);
     seg_release(seg);
     return 0;
@@ -266,7 +267,7 @@ int clog_set_end(struct commitlog *log, int64_t end, int64_t flushed, struct err
 {
     int r = 0;
     bool removed = false;
-    while (r == 0 && log->count && clog_last(log)->base > end) {
+    while (r == 0 && log->count && clog_tail(log)->base > end) {
         r = remove_last(log);
         removed = true;
     }
@@ -276,7 +277,7 @@ int clog_set_end(struct commitlog *log, int64_t end, int64_t flushed, struct err
         return err_sys(err, -r, "cannot remove a commit log file behind the end of the log in %s", log->dir);
     log->written = end;
     log->flushed = flushed < end ? flushed : end;
-    struct log_segment *last = clog_last(log);
+    struct log_segment *last = clog_tail(log);
     if (last) {
         last->zeroed = end - last->base;
         r = wipe_rest(log, last, end - last->base);
@@ -308,7 +309,7 @@ int clog_remove_first(struct commitlog *log)
     pthread_mutex_lock(&log->table_lock);
     struct log_segment *seg = log->count > 1 ? log->segs[0] : NULL;
     if (seg) {
-        log->count--;
+        __atomic_store_n(&log->count, log->count - 1, __ATOMIC_RELAXED);
         memmove(log->segs, log->segs + 1, log->count * sizeof *log->segs);
         __atomic_store_n(&log->min, log->segs[0]->base, __ATOMIC_RELEASE);
     }

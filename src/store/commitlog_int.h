@@ -18,6 +18,7 @@ struct commitlog {
     pthread_mutex_t table_lock;
     struct log_segment **segs; /* ascending, no gaps */
     size_t count, cap;
+    struct log_segment *tail; /* atomic: the last of them, which appends go into; never removed while the log is open */
     struct log_segment *dead; /* atomic */
 
     int64_t min, written, flushed; /* atomic */
@@ -51,7 +52,11 @@ enum {
 /* Writes zeros ahead of `used`, the append position in seg's file, as far as the window goes. */
 int clog_prewrite_segment(struct commitlog *log, struct log_segment *seg, int64_t used);
 
-struct log_segment *clog_last(const struct commitlog *log);
+static inline struct log_segment *clog_tail(const struct commitlog *log)
+{
+    return __atomic_load_n(&log->tail, __ATOMIC_ACQUIRE);
+}
+
 bool clog_add_segment(struct commitlog *log, struct log_segment *seg);
 
 #endif
