@@ -1,6 +1,6 @@
 /*
- * Replies of the request-reply pattern: 324 and 325 carry a reply, 326 pushes it to the connection of the client that
- * waits for it; beside that the reply is stored (storeReplyMessageEnable). The answer goes out when both are done.
+ * Replies of the request-reply pattern: 324 and 325 carry a reply, which is stored (storeReplyMessageEnable) and pushed
+ * by 326 to the connection of the client that waits for it. The answer says whether the push arrived.
  */
 #include "broker/send.h"
 
@@ -15,13 +15,10 @@
 
 enum { PUSH_TIMEOUT_MS = 10000 };
 
-/* One reply: the push ends on the client's loop, the put on a worker. */
+/* One reply on its way to the client and back. */
 struct reply {
     struct broker *b;
     struct rem_token to;
-    atomic_int unfinished;
-    bool pushed;
-    char why[320]; /* not pushed */
     char requester[160];
     bool stored;
     char msg_id[56];
@@ -30,22 +27,21 @@ struct reply {
     int64_t queue_offset;
 };
 
-static void finish_one(struct reply *r)
+/* why NULL: pushed. Frees r. */
+static void finish(struct reply *r, const char *why)
 {
-    if (atomic_fetch_sub(&r->unfinished, 1) > 1)
-        return;
-    struct late_reply *l = late_reply_new(&r->to, r->pushed ? RESP_SUCCESS : RESP_SYSTEM_ERROR);
+    struct late_reply *l = late_reply_new(&r->to, why ? RESP_SYSTEM_ERROR : RESP_SUCCESS);
     if (l) {
         struct rem_frame *f = late_reply_frame(l);
         rem_frame_str(f, "MSG_REGION", str_from(r->b->conf->region_id));
         rem_frame_bool(f, "TRACE_ON", r->b->conf->trace_on);
-        if (r->pushed || r->stored) {
+        if (!why || r->stored) {
             /* "0" stands for a reply that is in no queue: clients parse the fields in any case. */
             rem_frame_str(f, "msgId", r->stored ? str_make(r->msg_id, r->msg_id_len) : STR_LIT("0"));
             rem_frame_i64(f, "queueId", r->queue_id);
             rem_frame_i64(f, "queueOffset", r->queue_offset);
         }
-        late_reply_send(l, r->pushed ? STR_NULL : str_from(r->why), STR_NULL);
+        late_reply_send(l, why ? str_from(why) : STR_NULL, STR_NULL);
     }
     free(r);
 }
@@ -55,11 +51,10 @@ static void finish_one(struct reply *r)
 static void push_done(void *arg, const struct rem_command *response, const char *why)
 {
     struct reply *r = arg;
-    r->pushed = response && response->code == RESP_SUCCESS;
-    if (!r->pushed)
-        snprintf(r->why, sizeof r->why, "push reply message to %sfail. %s", r->requester,
-                 response ? "The client refused it." : why);
-    finish_one(r);
+    char text[320];
+    snprintf(text, sizeof text, "push reply message to %sfail. %s", r->requester,
+             response ? "The client refused it." : why);
+    finish(r, response && response->code == RESP_SUCCESS ? NULL : text);
 }
 
 static struct str format_host(char out[80], const struct net_address *a)
@@ -74,14 +69,14 @@ static void push(struct rem_request *rq, struct reply *r, const struct send_req 
     struct net_ref to;
     struct client_call *call;
     if (str_is_null(requester)) {
-        snprintf(r->why, sizeof r->why, "reply message properties[REPLY_TO_CLIENT] is null");
-        finish_one(r);
+        finish(r, "reply message properties[REPLY_TO_CLIENT] is null");
         return;
     }
     snprintf(r->requester, sizeof r->requester, "%.*s", STR_ARG(requester));
     if (!producer_conn_of_client(r->b->producers, requester, &to)) {
-        snprintf(r->why, sizeof r->why, "push reply message fail, channel of <%s> not found.", r->requester);
-        finish_one(r);
+        char text[320];
+        snprintf(text, sizeof text, "push reply message fail, channel of <%s> not found.", r->requester);
+        finish(r, text);
         return;
     }
     call = client_call_new(REQ_PUSH_REPLY_MESSAGE_TO_CLIENT);
@@ -217,11 +212,9 @@ static void send_reply(struct rem_request *rq, const void *header)
     r->b = broker_of(rq);
     r->queue_id = h->queue_id >= 0 ? h->queue_id : (int32_t)((uint32_t)rem_cmd(rq)->opaque % (uint32_t)queues);
     r->to = rem_later(rq);
-    atomic_init(&r->unfinished, 2);
-    push(rq, r, h, properties);
     if (r->b->conf->store_reply_message)
         put(rq, r, t, h, properties);
-    finish_one(r);
+    push(rq, r, h, properties);
 }
 
 static const struct rem_op rows[] = {

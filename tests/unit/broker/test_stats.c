@@ -231,7 +231,7 @@ static void test_rates(void **state)
         if (i >= 640)
             stats_add(put, i >= 690 ? 100 : 40);
         run(s, &now, 1);
-        stats_sample_gets(s, i * 3, i, now);
+        stats_sample_gets(s, (int64_t)i * 3, i, now);
     }
     stats_tps_text(s, STATS_BROKER_PUT_NUMS, text);
     expect_rates(text, 100, 50, 5);
