@@ -185,7 +185,7 @@ static inline struct store_entry cq_get_entry(const uint8_t *at)
 
 static inline bool cq_entry_valid(const struct store_entry *e)
 {
-    return e->physical_offset >= 0 && e->size > 0;
+    return e->physical_offset >= 0 && e->size > 0 && e->physical_offset <= INT64_MAX - e->size;
 }
 
 static inline bool cq_entry_preblank(const struct store_entry *e)

@@ -287,6 +287,8 @@ static bool resync_in(struct log_scan *s, const struct log_file *f, int64_t from
         ssize_t have = fill(s, at, BUFFER);
         if (have < MSG_FIXED_V4)
             return false;
+        if (have > end - at)
+            have = (ssize_t)(end - at); /* the buffer may hold the beginning of the next file too */
         const uint8_t *p = s->buf + (at - s->buf_at);
         if (is_zero(p, (size_t)have)) {
             at += have - 7;
