@@ -109,9 +109,10 @@ static int open_files(struct broker *b, struct err *err)
 
 static int add_tables(struct rem_server *s, bool with_pull, struct err *err)
 {
+    /* A row that comes later replaces one with its code: what is served wins over what is refused. */
     const struct broker_ops *const tables[] = {
-        &send_ops,  &send_back_ops,   &reply_ops,       &client_ops,         &lock_ops,         &offset_ops,
-        &query_ops, &admin_topic_ops, &admin_group_ops, &admin_consumer_ops, &admin_broker_ops, &unsupported_ops,
+        &unsupported_ops, &send_ops,  &send_back_ops,   &reply_ops,       &client_ops,         &lock_ops,
+        &offset_ops,      &query_ops, &admin_topic_ops, &admin_group_ops, &admin_consumer_ops, &admin_broker_ops,
     };
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         if (rem_server_add(s, tables[i]->ops, tables[i]->count, err) < 0)

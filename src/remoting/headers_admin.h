@@ -1,6 +1,6 @@
 /*
- * Header schemas of what administration tools ask a broker, of the answers, and of what a broker asks its clients on
- * their behalf. Names and types are those of the RocketMQ protocol. Constants only.
+ * Header schemas of what administration tools ask a broker and of what a broker asks its clients on their behalf. Names
+ * and types are those of the RocketMQ protocol. Constants only.
  */
 #ifndef CROCKET_REMOTING_HEADERS_ADMIN_H
 #define CROCKET_REMOTING_HEADERS_ADMIN_H
@@ -30,9 +30,6 @@ REM_HEADER(create_topic_req, HDR_CREATE_TOPIC_REQ)
     F(I32, max, "maxTopicNum", OPTIONAL, -1)
 REM_HEADER(all_topic_config_req, HDR_ALL_TOPIC_CONFIG_REQ)
 
-#define HDR_ALL_TOPIC_CONFIG_RESP(F) F(I32, total, "totalTopicNum", REQUIRED, 0)
-REM_HEADER(all_topic_config_resp, HDR_ALL_TOPIC_CONFIG_RESP)
-
 /* 202, 215, 300, 351 */
 #define HDR_TOPIC_REQ(F) F(STR, topic, "topic", REQUIRED, STR_NULL)
 REM_HEADER(topic_req, HDR_TOPIC_REQ)
@@ -51,9 +48,6 @@ REM_HEADER(topic_group_req, HDR_TOPIC_GROUP_REQ)
     F(STR, data_version, "dataVersion", OPTIONAL, STR_NULL)                                                            \
     F(I32, max, "maxGroupNum", OPTIONAL, -1)
 REM_HEADER(all_group_config_req, HDR_ALL_GROUP_CONFIG_REQ)
-
-#define HDR_ALL_GROUP_CONFIG_RESP(F) F(I32, total, "totalGroupNum", REQUIRED, 0)
-REM_HEADER(all_group_config_resp, HDR_ALL_GROUP_CONFIG_RESP)
 
 /* 207 */
 #define HDR_DELETE_GROUP_REQ(F)                                                                                        \
@@ -152,10 +146,6 @@ REM_HEADER(clone_offset_req, HDR_CLONE_OFFSET_REQ)
 REM_HEADER(query_cq_req, HDR_QUERY_CQ_REQ)
 
 /* ---- the broker ---- */
-
-/* 26; version holds a DataVersion as JSON */
-#define HDR_BROKER_CONFIG_RESP(F) F(STR, version, "version", REQUIRED, STR_NULL)
-REM_HEADER(broker_config_resp, HDR_BROKER_CONFIG_RESP)
 
 /* 315 */
 #define HDR_VIEW_STATS_REQ(F)                                                                                          \
