@@ -1,65 +1,17 @@
 #include "net/conn.h"
 
-#include "base/log.h"
 #include "net/loop_internal.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
 
 enum {
-    KEEP_BUFFER = 64 * 1024,       /* a drained buffer larger than this is given back */
-    OUTPUT_HIGH = 4 * 1024 * 1024, /* unsent bytes that stop reading more requests from this peer */
-    OUTPUT_LOW = 1024 * 1024,
     LARGE_FRAME = 256 * 1024, /* frames from this size on are under the input budget */
     BUDGET_RETRY_MS = 10,
     READS_PER_ROUND = 4,
-};
-
-/* A piece of output: bytes of `out`, or a part of a file. */
-struct piece {
-    int fd; /* -1: bytes */
-    int64_t offset;
-    size_t len;
-    void (*release)(void *arg);
-    void *arg;
-};
-
-struct net_conn {
-    struct net_source source;
-    struct net_loop *loop;
-    int fd;
-    uint32_t slot;
-    uint32_t generation;
-    const struct net_protocol *protocol;
-    void *user;
-    void *state;
-    struct list flush_node;
-    struct list closing_node;
-    struct buf in;
-    size_t want; /* bytes of the incomplete frame in `in`, 0 unknown */
-    int64_t charged;
-    struct buf out;
-    size_t out_pos;   /* sent bytes of out */
-    size_t out_filed; /* bytes of out that pieces cover */
-    struct piece *pieces;
-    size_t piece_first, piece_count, piece_cap;
-    size_t file_unsent;
-    struct net_address peer, local;
-    struct net_timer idle;
-    struct net_timer budget_wait;
-    int64_t last_active_ms;
-    const char *close_why;
-    int paused;
-    bool connecting;
-    bool opened;
-    bool stopped_by_output;
-    bool writable_wanted;
-    uint32_t events;
 };
 
 static _Atomic int64_t input_budget = INT64_C(512) * 1024 * 1024;
@@ -157,7 +109,7 @@ const struct net_address *net_conn_local(const struct net_conn *c)
 
 /* ---- events ---- */
 
-static void update_events(struct net_conn *c)
+void net_conn_update_events(struct net_conn *c)
 {
     uint32_t events = 0;
     if (!c->paused && !c->stopped_by_output && !c->connecting)
@@ -174,13 +126,13 @@ static void update_events(struct net_conn *c)
 void net_conn_pause(struct net_conn *c)
 {
     c->paused++;
-    update_events(c);
+    net_conn_update_events(c);
 }
 
 void net_conn_resume(struct net_conn *c)
 {
     c->paused--;
-    update_events(c);
+    net_conn_update_events(c);
 }
 
 void net_conn_close(struct net_conn *c, const char *why)
@@ -190,151 +142,6 @@ void net_conn_close(struct net_conn *c, const char *why)
     c->close_why = why;
     list_add_tail(&c->loop->closing, &c->closing_node);
     net_loop_again(c->loop);
-}
-
-/* ---- output ---- */
-
-struct buf *net_conn_out(struct net_conn *c)
-{
-    return &c->out;
-}
-
-void net_conn_written(struct net_conn *c)
-{
-    if (list_empty(&c->flush_node))
-        list_add_tail(&c->loop->flush, &c->flush_node);
-}
-
-size_t net_conn_unsent(const struct net_conn *c)
-{
-    return c->out.len - c->out_pos + c->file_unsent;
-}
-
-static bool piece_add(struct net_conn *c, struct piece p)
-{
-    if (c->piece_first + c->piece_count == c->piece_cap) {
-        if (c->piece_first > 0) {
-            memmove(c->pieces, c->pieces + c->piece_first, c->piece_count * sizeof *c->pieces);
-            c->piece_first = 0;
-        } else {
-            size_t cap = c->piece_cap ? c->piece_cap * 2 : 8;
-            struct piece *pieces = realloc(c->pieces, cap * sizeof *pieces);
-            if (pieces == NULL)
-                return false;
-            c->pieces = pieces;
-            c->piece_cap = cap;
-        }
-    }
-    c->pieces[c->piece_first + c->piece_count++] = p;
-    return true;
-}
-
-void net_conn_send_file(struct net_conn *c, int fd, int64_t offset, size_t len, void (*release)(void *arg), void *arg)
-{
-    struct piece bytes = {.fd = -1, .len = c->out.len - c->out_filed};
-    struct piece file = {.fd = fd, .offset = offset, .len = len, .release = release, .arg = arg};
-    if ((bytes.len && !piece_add(c, bytes)) || !piece_add(c, file)) {
-        release(arg);
-        net_conn_close(c, "out of memory");
-        return;
-    }
-    c->out_filed = c->out.len;
-    c->file_unsent += len;
-    net_conn_written(c);
-}
-
-static void piece_done(struct net_conn *c)
-{
-    struct piece *p = &c->pieces[c->piece_first];
-    if (p->release)
-        p->release(p->arg);
-    c->piece_first++;
-    if (--c->piece_count == 0)
-        c->piece_first = 0;
-}
-
-/* Sends up to len bytes of out. Returns bytes sent, 0 when the socket is full, -1 on error. */
-static ssize_t send_bytes(struct net_conn *c, size_t len, bool more)
-{
-    ssize_t n = send(c->fd, c->out.data + c->out_pos, len, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
-    c->out_pos += (size_t)n;
-    return n;
-}
-
-static ssize_t send_piece(struct net_conn *c, struct piece *p)
-{
-    ssize_t n;
-    if (p->fd < 0) {
-        n = send_bytes(c, p->len, true);
-    } else {
-        off_t at = p->offset;
-        n = sendfile(c->fd, p->fd, &at, p->len);
-        if (n < 0)
-            return errno == EAGAIN || errno == EINTR ? 0 : -1;
-        if (n == 0)
-            return -1; /* the file ends before the range: it was truncated under us */
-        c->file_unsent -= (size_t)n;
-        p->offset += n;
-    }
-    if (n > 0)
-        p->len -= (size_t)n;
-    return n;
-}
-
-static void flush_conn(struct net_conn *c)
-{
-    if (c->close_why || c->connecting)
-        return;
-    if (!buf_ok(&c->out)) {
-        net_conn_close(c, "out of memory for output");
-        return;
-    }
-    bool full = false;
-    while (c->piece_count && !full) {
-        struct piece *p = &c->pieces[c->piece_first];
-        ssize_t n = send_piece(c, p);
-        if (n < 0) {
-            net_conn_close(c, "write failed");
-            return;
-        }
-        if (p->len == 0)
-            piece_done(c);
-        else if (n == 0)
-            full = true;
-    }
-    while (!full && c->out_pos < c->out.len) {
-        ssize_t n = send_bytes(c, c->out.len - c->out_pos, false);
-        if (n < 0) {
-            net_conn_close(c, "write failed");
-            return;
-        }
-        full = n == 0;
-    }
-    if (c->out_pos == c->out.len) {
-        c->out.len = c->out_pos = c->out_filed = 0;
-        if (c->out.cap > KEEP_BUFFER)
-            buf_free(&c->out);
-    } else if (c->out_pos > OUTPUT_LOW) {
-        memmove(c->out.data, c->out.data + c->out_pos, c->out.len - c->out_pos);
-        c->out.len -= c->out_pos;
-        c->out_filed -= c->out_filed > c->out_pos ? c->out_pos : c->out_filed;
-        c->out_pos = 0;
-    }
-    size_t unsent = net_conn_unsent(c);
-    c->writable_wanted = unsent > 0;
-    if (unsent > OUTPUT_HIGH)
-        c->stopped_by_output = true;
-    else if (unsent < OUTPUT_LOW)
-        c->stopped_by_output = false;
-    update_events(c);
-}
-
-void net_conn_flush_pending(struct net_loop *l)
-{
-    for (struct list *n; (n = list_pop(&l->flush));)
-        flush_conn(LIST_ENTRY(n, struct net_conn, flush_node));
 }
 
 /* ---- input ---- */
@@ -430,7 +237,7 @@ static bool read_once(struct net_conn *c)
         memmove(c->in.data, c->in.data + used, c->in.len - (size_t)used);
         c->in.len -= (size_t)used;
     }
-    if (c->in.len == 0 && c->in.cap > KEEP_BUFFER)
+    if (c->in.len == 0 && c->in.cap > NET_KEEP_BUFFER)
         buf_free(&c->in);
     return true;
 }
@@ -467,7 +274,7 @@ static void finish_connect(struct net_conn *c)
         return;
     }
     c->connecting = false;
-    update_events(c);
+    net_conn_update_events(c);
     opened(c);
     net_conn_written(c);
 }
@@ -525,8 +332,7 @@ static void conn_free(struct net_conn *c)
     net_timer_cancel(l, &c->idle);
     net_timer_cancel(l, &c->budget_wait);
     uncharge(c);
-    while (c->piece_count)
-        piece_done(c);
+    net_conn_drop_pieces(c);
     list_del(&c->flush_node);
     slot_give(l, c->slot);
     close(c->fd);
@@ -581,27 +387,8 @@ struct net_conn *net_connect(struct net_loop *l, const struct net_address *to, c
     return c;
 }
 
-/* ---- listening ---- */
-
-struct net_listener {
-    struct net_source source;
-    struct net_pool *pool;
-    int fd;
-    const struct net_protocol *protocol;
-    void *user;
-};
-
-struct adopt {
-    struct net_task task;
-    int fd;
-    struct net_address peer;
-    const struct net_protocol *protocol;
-    void *user;
-};
-
-/* The loop's count of connections has been raised when it was chosen, so that a burst of new ones is spread. */
-static void adopt_conn(struct net_loop *l, int fd, const struct net_address *peer, const struct net_protocol *protocol,
-                       void *user)
+void net_conn_adopt(struct net_loop *l, int fd, const struct net_address *peer, const struct net_protocol *protocol,
+                    void *user)
 {
     struct net_conn *c = conn_new(l, fd, protocol, user);
     if (c == NULL) {
@@ -616,112 +403,4 @@ static void adopt_conn(struct net_loop *l, int fd, const struct net_address *pee
         return;
     }
     opened(c);
-}
-
-static void adopt_task(struct net_loop *l, struct net_task *t)
-{
-    struct adopt *a = LIST_ENTRY(t, struct adopt, task);
-    adopt_conn(l, a->fd, &a->peer, a->protocol, a->user);
-    free(a);
-}
-
-static struct net_loop *least_loaded(struct net_pool *pool)
-{
-    struct net_loop *best = pool->loops[0];
-    for (unsigned i = 1; i < pool->count; i++)
-        if (atomic_load_explicit(&pool->loops[i]->conn_count, memory_order_relaxed) <
-            atomic_load_explicit(&best->conn_count, memory_order_relaxed))
-            best = pool->loops[i];
-    return best;
-}
-
-static void listener_ready(struct net_loop *l, struct net_source *s, uint32_t events)
-{
-    struct net_listener *listener = LIST_ENTRY(s, struct net_listener, source);
-    for (int i = 0; i < 64; i++) {
-        struct net_address peer = {.len = sizeof peer.sa};
-        int fd = accept4(listener->fd, (struct sockaddr *)&peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE)
-                LOG_LIMITED(LOG_ERROR, "net",
-                            "cannot accept connections: %s; raise the limit of open files (ulimit -n)",
-                            strerror(errno));
-            return;
-        }
-        struct net_loop *to = least_loaded(listener->pool);
-        atomic_fetch_add_explicit(&to->conn_count, 1, memory_order_relaxed);
-        if (to == l) {
-            adopt_conn(l, fd, &peer, listener->protocol, listener->user);
-            continue;
-        }
-        struct adopt *a = malloc(sizeof *a);
-        if (a == NULL) {
-            atomic_fetch_sub_explicit(&to->conn_count, 1, memory_order_relaxed);
-            close(fd);
-            continue;
-        }
-        *a = (struct adopt){{NULL, adopt_task}, fd, peer, listener->protocol, listener->user};
-        net_loop_post(to, &a->task);
-    }
-}
-
-int net_listen(struct net_listener **out, struct net_pool *pool, struct str host, uint16_t port,
-               const struct net_protocol *protocol, void *user, struct err *err)
-{
-    char text[300];
-    struct net_address at;
-    bool v6 = host.len && memchr(host.ptr, ':', host.len) && host.ptr[0] != '[';
-    snprintf(text, sizeof text, v6 ? "[%.*s]:%u" : "%.*s:%u", STR_ARG(host), port);
-    if (net_address_parse(&at, str_from(text), err) < 0)
-        return -1;
-    int fd = socket(at.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int one = 1;
-    if (fd < 0)
-        return err_sys(err, errno, "cannot open a socket for %s", text);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(fd, (struct sockaddr *)&at.sa, at.len) < 0 || listen(fd, 1024) < 0) {
-        int code = errno;
-        close(fd);
-        if (code == EADDRINUSE)
-            return err_set(err, code, "port %u is in use on %.*s: stop the process that has it, or choose another port",
-                           port, STR_ARG(host));
-        return err_sys(err, code, "cannot listen on %s", text);
-    }
-    struct net_listener *l = calloc(1, sizeof *l);
-    if (l == NULL) {
-        close(fd);
-        return err_set(err, ENOMEM, "out of memory for the listener on %s", text);
-    }
-    *l = (struct net_listener){{listener_ready}, pool, fd, protocol, user};
-    if (net_loop_watch(pool->loops[0], fd, EPOLLIN, &l->source, false) < 0) {
-        err_sys(err, errno, "cannot watch the listener on %s", text);
-        net_listener_free(l);
-        return -1;
-    }
-    *out = l;
-    return 0;
-}
-
-uint16_t net_listener_port(const struct net_listener *l)
-{
-    struct net_address a = {.len = sizeof a.sa};
-    getsockname(l->fd, (struct sockaddr *)&a.sa, &a.len);
-    return net_address_port(&a);
-}
-
-void net_listener_stop(struct net_listener *l)
-{
-    if (l->fd >= 0) {
-        epoll_ctl(l->pool->loops[0]->epoll_fd, EPOLL_CTL_DEL, l->fd, NULL);
-        close(l->fd);
-    }
-    l->fd = -1;
-}
-
-void net_listener_free(struct net_listener *l)
-{
-    if (l == NULL)
-        return;
-    net_listener_stop(l);
-    free(l);
 }

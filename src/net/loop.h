@@ -59,8 +59,8 @@ struct net_pool {
 };
 int net_pool_init(struct net_pool *p, unsigned count, struct err *err);
 int net_pool_start(struct net_pool *p, struct err *err);
-/* Stops and joins the threads, then runs what is left in the inboxes and closes all connections: the protocols' owners must
- * still be there. */
+/* Stops and joins the threads, then runs what is left in the inboxes and closes all connections: the protocols' owners
+ * must still be there. */
 void net_pool_stop(struct net_pool *p);
 /* After net_pool_stop: runs what other threads have posted since. For who frees what their tasks point to. */
 void net_pool_run_posted(struct net_pool *p);

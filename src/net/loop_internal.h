@@ -1,4 +1,4 @@
-/* What loop.c and conn.c share. */
+/* What the files of this module share: the loop and the connection from inside. */
 #ifndef CROCKET_NET_LOOP_INTERNAL_H
 #define CROCKET_NET_LOOP_INTERNAL_H
 
@@ -7,7 +7,10 @@
 #include "net/loop.h"
 #include <stdatomic.h>
 
-enum { NET_READ_BUFFER = 256 * 1024 };
+enum {
+    NET_READ_BUFFER = 256 * 1024,
+    NET_KEEP_BUFFER = 64 * 1024, /* a drained buffer larger than this is given back */
+};
 
 /* Everything epoll can report begins with its handler. */
 struct net_source {
@@ -41,9 +44,56 @@ struct net_loop {
     uint8_t *read_buffer;
 };
 
+/* A piece of output: bytes of `out`, or a part of a file. */
+struct piece {
+    int fd; /* -1: bytes */
+    int64_t offset;
+    size_t len;
+    void (*release)(void *arg);
+    void *arg;
+};
+
+struct net_conn {
+    struct net_source source;
+    struct net_loop *loop;
+    int fd;
+    uint32_t slot;
+    uint32_t generation;
+    const struct net_protocol *protocol;
+    void *user;
+    void *state;
+    struct list flush_node;
+    struct list closing_node;
+    struct buf in;
+    size_t want; /* bytes of the incomplete frame in `in`, 0 unknown */
+    int64_t charged;
+    struct buf out;
+    size_t out_pos;   /* sent bytes of out */
+    size_t out_filed; /* bytes of out that pieces cover */
+    struct piece *pieces;
+    size_t piece_first, piece_count, piece_cap;
+    size_t file_unsent;
+    struct net_address peer, local;
+    struct net_timer idle;
+    struct net_timer budget_wait;
+    int64_t last_active_ms;
+    const char *close_why;
+    int paused;
+    bool connecting;
+    bool opened;
+    bool stopped_by_output;
+    bool writable_wanted;
+    uint32_t events;
+};
+
 int net_loop_watch(struct net_loop *l, int fd, uint32_t events, struct net_source *s, bool modify);
 void net_conn_flush_pending(struct net_loop *l);
 void net_conn_destroy_closing(struct net_loop *l);
 void net_conn_close_all(struct net_loop *l);
+void net_conn_update_events(struct net_conn *c); /* tells epoll what the connection waits for now */
+void net_conn_drop_pieces(struct net_conn *c);   /* releases files that were not sent */
+/* Takes over an accepted socket. The count of the loop's connections has been raised when the loop was chosen. */
+void net_conn_adopt(struct net_loop *l, int fd, const struct net_address *peer, const struct net_protocol *protocol,
+                    void *user);
 
 #endif
