@@ -78,7 +78,7 @@ void jw_i64(struct jw *w, int64_t value);
 void jw_double(struct jw *w, double value); /* always with a fraction: 0.0; null when not finite */
 void jw_bool(struct jw *w, bool value);
 void jw_null(struct jw *w);
-void jw_raw(struct jw *w, struct str json); /* already JSON */
+void jw_raw(struct jw *w, struct str json);          /* already JSON */
 void jw_node(struct jw *w, const struct json *node); /* a parsed value; members that are null are left out */
 
 /* A member in one call. */

@@ -97,7 +97,8 @@ void schedule_free(struct schedule *s);
 int schedule_max_level(const struct schedule *s);
 int64_t schedule_delay_ms(const struct schedule *s, int level);
 void schedule_write_offsets(struct schedule *s, struct jw *w); /* {"offsetTable":{1:n,...},"dataVersion":..} */
-bool schedule_holds(const struct topic *t); /* t is SCHEDULE_TOPIC_XXXX: its entries carry delivery times as tags codes */
+bool schedule_holds(
+    const struct topic *t); /* t is SCHEDULE_TOPIC_XXXX: its entries carry delivery times as tags codes */
 /* How far a level is delivered, and the end of its queue. Any thread. */
 void schedule_progress(struct schedule *s, int level, int64_t *offset, int64_t *end);
 /* Moves m to SCHEDULE_TOPIC_XXXX when its properties ask for a delay level: returns the schedule topic, with m's topic,

@@ -32,10 +32,10 @@ struct broker_loop {
     struct net_loop *loop;
     struct net_hook hook;
     struct store_batch *batch;
-    struct buf scratch; /* properties under construction */
+    struct buf scratch;      /* properties under construction */
     struct buf stamp;        /* properties every message gets: region, trace switch, cluster */
     struct buf answer_stamp; /* header fields every answer to a send gets: region, trace switch */
-    struct map topics;  /* name -> struct topic *, valid for topics_generation */
+    struct map topics;       /* name -> struct topic *, valid for topics_generation */
     uint64_t topics_generation;
     struct pending_send *free_sends;
     struct pending_send *parked_first, **parked_last;

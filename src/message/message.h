@@ -1,7 +1,7 @@
 /*
- * The message record: what stands in the commit log is what a pull response carries. Facts: the layout below is RocketMQ's
- * message format v1 (magic 0xDAA320A7) and v2 (0xDAA320AB, two-byte topic length).
- * All functions work on caller's memory and keep nothing. Any thread.
+ * The message record: what stands in the commit log is what a pull response carries. Facts: the layout below is
+ * RocketMQ's message format v1 (magic 0xDAA320A7) and v2 (0xDAA320AB, two-byte topic length). All functions work on
+ * caller's memory and keep nothing. Any thread.
  */
 #ifndef CROCKET_MESSAGE_MESSAGE_H
 #define CROCKET_MESSAGE_MESSAGE_H
@@ -81,9 +81,9 @@ struct msg_view {
 
 enum msg_decode_status {
     MSG_OK,
-    MSG_BLANK,     /* the filler at the end of a segment: size = bytes to the segment's end */
+    MSG_BLANK,      /* the filler at the end of a segment: size = bytes to the segment's end */
     MSG_INCOMPLETE, /* avail is less than the record's size */
-    MSG_BAD,       /* no record: size, magic or inner lengths are impossible */
+    MSG_BAD,        /* no record: size, magic or inner lengths are impossible */
 };
 
 /* Checks every length against the record's size; does not check the CRC. */

@@ -2,10 +2,10 @@
  * The message store: one commit log, one logical queue (consume queue) per topic and queue id, a key index.
  * Files are byte-compatible with the Java broker 5.3; what is on disk in which order is argued in src/store/README.md.
  *
- * Ownership: the store owns everything behind its pointers; a struct cq stays valid until store_close (deleted queues are
- * only marked). Results of store_get pin log segments until store_release.
- * Threads: store_batch_* of one batch from one thread (each event loop has its own batch); everything else from any thread.
- * store_open, store_close and the functions marked "may block" must not be called on an event loop in steady state.
+ * Ownership: the store owns everything behind its pointers; a struct cq stays valid until store_close (deleted queues
+ * are only marked). Results of store_get pin log segments until store_release. Threads: store_batch_* of one batch from
+ * one thread (each event loop has its own batch); everything else from any thread. store_open, store_close and the
+ * functions marked "may block" must not be called on an event loop in steady state.
  */
 #ifndef CROCKET_STORE_STORE_H
 #define CROCKET_STORE_STORE_H
@@ -22,7 +22,8 @@ struct log_segment;
 /* Called by the store; all may run on any thread, must not block and must not call back into the store's append. */
 struct store_events {
     void *arg;
-    /* New entries of q became visible and somebody waits there (store_queue_wait had set bits, now taken): loops = those bits. */
+    /* New entries of q became visible and somebody waits there (store_queue_wait had set bits, now taken): loops =
+     * those bits. */
     void (*arrived)(void *arg, struct cq *q, uint64_t loops);
     /* The durable watermark moved (flusher thread): everything below `flushed` is on disk. */
     void (*flushed)(void *arg, int64_t flushed);
@@ -31,16 +32,18 @@ struct store_events {
 };
 
 /* Locks the directory, loads and recovers. Prints progress through the log. -1 with err when it cannot be used. */
-int store_open(struct store **out, const struct store_conf *conf, const struct fs *fs, const struct store_events *events,
-               struct err *err);
-int store_start(struct store *s, struct err *err); /* flusher, dispatcher and background threads; creates the abort file */
+int store_open(struct store **out, const struct store_conf *conf, const struct fs *fs,
+               const struct store_events *events, struct err *err);
+int store_start(struct store *s,
+                struct err *err); /* flusher, dispatcher and background threads; creates the abort file */
 /* Clean stop: flushes, writes the checkpoint, removes the abort file, unlocks. Frees s. */
 void store_close(struct store *s);
 
 /* Changes a key that may change while running (conf table: live) in the store's own copy of the configuration. */
 int store_update_conf(struct store *s, struct str name, struct str value, struct err *err);
 
-/* ---- append -------------------------------------------------------------------------------------------------------- */
+/* ---- append --------------------------------------------------------------------------------------------------------
+ */
 
 enum put_status {
     PUT_OK,
@@ -57,9 +60,9 @@ enum put_status {
 
 /* A message to put, with what the queues and the index need besides the record. Views are copied by store_batch_add. */
 struct store_msg {
-    struct msg m;       /* store_time, offsets: set by the store. m.store_host: from the caller */
-    struct cq *queue;   /* the queue of m.topic / m.queue_id */
-    int64_t tags_code;  /* of the consume queue entry */
+    struct msg m;              /* store_time, offsets: set by the store. m.store_host: from the caller */
+    struct cq *queue;          /* the queue of m.topic / m.queue_id */
+    int64_t tags_code;         /* of the consume queue entry */
     struct str uniq_key, keys; /* for the index; null = none. keys: separated by one space */
 };
 
@@ -67,8 +70,8 @@ struct store_batch;
 
 struct put_result {
     enum put_status status;
-    uint32_t count;               /* records of this put (1, or the entries of store_batch_add_many) */
-    int64_t queue_offset;         /* of the first record */
+    uint32_t count;                  /* records of this put (1, or the entries of store_batch_add_many) */
+    int64_t queue_offset;            /* of the first record */
     const int64_t *physical_offsets; /* count values; valid during the callback */
     int64_t store_time;
     int64_t end_offset; /* physical end of the last record: durable when store_flushed() >= end_offset */
@@ -84,18 +87,19 @@ enum put_status store_batch_add(struct store_batch *b, const struct store_msg *m
 /* n records of one queue with consecutive queue offsets and one result: all are stored or none. */
 enum put_status store_batch_add_many(struct store_batch *b, const struct store_msg *m, size_t n, void *user);
 size_t store_batch_count(const struct store_batch *b);
-/* Appends all, makes them visible to consumers (with synchronous flush: once durable), and calls done once for each put,
- * in order. When it returns the records are in the page cache: they survive the death of the process. */
+/* Appends all, makes them visible to consumers (with synchronous flush: once durable), and calls done once for each
+ * put, in order. When it returns the records are in the page cache: they survive the death of the process. */
 void store_batch_commit(struct store_batch *b, put_done_fn done, void *arg);
-/* One message, from a thread that may block (background work, tests): commits and, with synchronous flush, waits. In the result
- * physical_offsets is NULL: the record begins at end_offset - bytes. r may be NULL. */
+/* One message, from a thread that may block (background work, tests): commits and, with synchronous flush, waits. In
+ * the result physical_offsets is NULL: the record begins at end_offset - bytes. r may be NULL. */
 enum put_status store_put(struct store *s, const struct store_msg *m, struct put_result *r);
 
 int64_t store_flushed(const struct store *s); /* durable up to here */
 void store_want_flush(struct store *s);       /* wakes the flusher; cheap, any thread */
 bool store_sync_flush(const struct store *s); /* flushDiskType = SYNC_FLUSH */
 
-/* ---- queues and reading -------------------------------------------------------------------------------------------- */
+/* ---- queues and reading --------------------------------------------------------------------------------------------
+ */
 
 /* NULL when absent and !create, or out of memory. Never blocks on disk. */
 struct cq *store_queue(struct store *s, struct str topic, int32_t queue_id, bool create);
@@ -106,8 +110,9 @@ int64_t cq_max(const struct cq *q); /* next visible offset: offsets below it can
 /* A place for the broker: one pointer a queue, NULL at first. Only the broker touches it. */
 void **cq_user(struct cq *q);
 
-/* Sets bit `loop` of q's waiters. The caller then reads cq_max again: if it is still not above the wanted offset, `arrived`
- * will be called with that bit after the next visible entry. Bits are taken (cleared) when `arrived` is called. */
+/* Sets bit `loop` of q's waiters. The caller then reads cq_max again: if it is still not above the wanted offset,
+ * `arrived` will be called with that bit after the next visible entry. Bits are taken (cleared) when `arrived` is
+ * called. */
 void store_queue_wait(struct cq *q, unsigned loop);
 
 enum get_status {
@@ -123,11 +128,13 @@ enum get_status {
     GET_COLD, /* consume queue or log pages are not in memory: call store_warm on a thread that may block, then again */
 };
 
-/* Tells whether an entry is wanted. record is NULL at first (decide by tags_code); answer FILTER_NEED_RECORD to be asked again with it. */
+/* Tells whether an entry is wanted. record is NULL at first (decide by tags_code); answer FILTER_NEED_RECORD to be
+ * asked again with it. */
 enum filter_verdict { FILTER_NO, FILTER_YES, FILTER_NEED_RECORD };
 typedef enum filter_verdict (*store_filter_fn)(void *arg, int64_t tags_code, const struct msg_view *record);
 
-/* A run of whole records inside one segment: send it with sendfile(fd, offset, len), or read it at map (NULL if not mapped). */
+/* A run of whole records inside one segment: send it with sendfile(fd, offset, len), or read it at map (NULL if not
+ * mapped). */
 struct store_range {
     struct log_segment *segment;
     int fd;
@@ -150,8 +157,8 @@ struct get_result {
 
 /* Reads from offset on: at most max_count messages and about max_bytes (one message always fits). filter may be NULL.
  * Does not block: cold data gives GET_COLD (only if may_block is false). */
-void store_get(struct store *s, struct cq *q, int64_t offset, uint32_t max_count, uint32_t max_bytes, store_filter_fn filter,
-               void *filter_arg, bool may_block, struct get_result *out);
+void store_get(struct store *s, struct cq *q, int64_t offset, uint32_t max_count, uint32_t max_bytes,
+               store_filter_fn filter, void *filter_arg, bool may_block, struct get_result *out);
 void store_release(struct store *s, struct get_result *r); /* unpins; also for results with no ranges */
 void store_range_retain(struct store_range *r);
 void store_range_release(struct store_range *r);
@@ -161,10 +168,11 @@ void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_coun
 /* One record by physical offset, copied to out (appended). May block. False when there is no record at that offset. */
 bool store_read(struct store *s, int64_t physical_offset, struct buf *out, struct msg_view *view);
 
-/* First offset whose message has store time >= time (lower) or last with <= time (upper), clamped as Java does. May block. */
+/* First offset whose message has store time >= time (lower) or last with <= time (upper), clamped as Java does. May
+ * block. */
 int64_t store_offset_by_time(struct store *s, struct cq *q, int64_t time, bool upper);
 int64_t store_time_of(struct store *s, struct cq *q, int64_t offset); /* store time, -1 when absent. May block */
-int64_t store_earliest_time(struct store *s);                        /* of the first message of the log; -1. May block */
+int64_t store_earliest_time(struct store *s); /* of the first message of the log; -1. May block */
 
 struct store_entry {
     int64_t physical_offset;
@@ -174,19 +182,20 @@ struct store_entry {
 /* Copies up to n raw entries from offset on; returns how many. May block. */
 size_t store_entries(struct store *s, struct cq *q, int64_t offset, struct store_entry *out, size_t n);
 
-/* Physical offsets of messages whose index hash matches topic#key in [begin, end] ms, newest first; the caller checks the key.
- * Returns how many. May block. *last_time / *last_offset: end of the index. */
-size_t store_query(struct store *s, struct str topic, struct str key, int64_t begin, int64_t end, int64_t *offsets, size_t max,
-                   int64_t *last_time, int64_t *last_offset);
+/* Physical offsets of messages whose index hash matches topic#key in [begin, end] ms, newest first; the caller checks
+ * the key. Returns how many. May block. *last_time / *last_offset: end of the index. */
+size_t store_query(struct store *s, struct str topic, struct str key, int64_t begin, int64_t end, int64_t *offsets,
+                   size_t max, int64_t *last_time, int64_t *last_offset);
 
-/* ---- management ---------------------------------------------------------------------------------------------------- */
+/* ---- management ----------------------------------------------------------------------------------------------------
+ */
 
 /* Marks all queues of the topic deleted and removes their files in the background. */
 void store_delete_topic(struct store *s, struct str topic);
 /* Calls fn for every queue (snapshot; fn may not create queues). */
 void store_each_queue(struct store *s, void (*fn)(void *arg, struct cq *q), void *arg);
 
-void store_clean_now(struct store *s);                  /* DELETE_EXPIRED_COMMITLOG: next 20 cleaning rounds run whatever the hour */
+void store_clean_now(struct store *s); /* DELETE_EXPIRED_COMMITLOG: next 20 cleaning rounds run whatever the hour */
 void store_clean_unused_queues(struct store *s, bool (*wanted)(void *arg, struct str topic), void *arg);
 
 struct store_stats {
@@ -197,7 +206,7 @@ struct store_stats {
     int64_t disk_total, disk_free;
     int64_t boot_time;
     bool writable;
-    int64_t put_lock_held_ms; /* how long the append is held up now, 0 when not */
+    int64_t put_lock_held_ms;         /* how long the append is held up now, 0 when not */
     const char *not_writable_because; /* text or NULL */
 };
 void store_stats(struct store *s, struct store_stats *out);

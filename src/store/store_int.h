@@ -72,12 +72,12 @@ struct store {
     /* Keeper and dispatcher. */
     struct waker keeper_wake, preparer_wake, dispatcher_wake;
     pthread_mutex_t ckpt_lock;
-    struct checkpoint ckpt; /* under ckpt_lock */
-    int64_t flushed_time;   /* under ckpt_lock: store time up to which the log is durable */
-    int64_t dispatched;     /* atomic: keys of everything below are in the index */
+    struct checkpoint ckpt;  /* under ckpt_lock */
+    int64_t flushed_time;    /* under ckpt_lock: store time up to which the log is durable */
+    int64_t dispatched;      /* atomic: keys of everything below are in the index */
     int64_t read_ahead_from; /* where the last reading ahead began; atomic */
-    int64_t resident_from;  /* the log from here on was written by this process */
-    int64_t memory_bytes;   /* of this machine */
+    int64_t resident_from;   /* the log from here on was written by this process */
+    int64_t memory_bytes;    /* of this machine */
     int64_t last_persist_ms, last_sync_ms, sync_took_ms;              /* keeper only, monotonic */
     int64_t last_sync_end;                                            /* keeper only: log position of the last sync */
     int64_t index_flushed_end, index_flushed_ms, index_flush_took_ms; /* dispatcher only */
