@@ -54,7 +54,9 @@ oracle_start() {
     oracle_java "$run/broker.log" "${ORACLE_HEAP:-384m}" org.apache.rocketmq.broker.BrokerStartup -c "$run/broker.conf"
     echo $ORACLE_PID >"$run/broker.pid"
     wait_until 120 oracle_says $ORACLE_PID "$run/broker.log" 'boot success'
-    if ! grep -q 'boot success' "$run/broker.log"; then
+    # It says so before the name server knows its topics; on a busy machine that takes seconds more.
+    wait_until 60 oracle_says $ORACLE_PID "$run/namesrv.log" 'new topic registered, SCHEDULE_TOPIC_XXXX'
+    if ! grep -q 'boot success' "$run/broker.log" || ! grep -q 'new topic registered' "$run/namesrv.log"; then
         show_tail "$run/broker.log"
         return 1
     fi

@@ -3,7 +3,7 @@
 # Small files, so that a few thousand messages roll all of them over: log 8 MiB, queue 1000 entries, index 2000 entries.
 EXCHANGE_SETTINGS='mappedFileSizeCommitLog=8388608 mappedFileSizeConsumeQueue=20000 maxHashSlotNum=1000 maxIndexNum=2000'
 
-# step NAME COMMAND...: one check; remembers in EXCHANGE_BROKEN that going on makes no sense.
+# step NAME COMMAND...: one check.
 step() {
     local name=$1 out=$E2E_WORK/step.out
     shift
@@ -12,7 +12,6 @@ step() {
     else
         fail "$name"
         show_tail "$out"
-        EXCHANGE_BROKEN=yes
         return 1
     fi
 }
@@ -59,7 +58,7 @@ exchange_clean() {
     step "$name the new topic takes 100" java_run Produce topic=swap_new count=100 acked="$E2E_WORK/new.acked" || return
     java_run Admin state=swap:swap_group,swap_empty:swap_group >"$state" 2>&1
     step "$name $kind stops" server_stop "$kind" "$dir" || return
-    step "$name the store is sound" store_check "$kind" "$dir" || return
+    step "$name the store is sound" store_check "$kind" "$dir"
 
     step "$name Java opens the directory of $kind" start_on oracle "$dir" || return
     step "$name topics, groups and offsets are there" same_state "$state" || return
@@ -107,8 +106,7 @@ exchange_killed() {
     step "$name $kind opens it again" start_on "$kind" "$dir" || return
     step "$name every acknowledged message is there" java_run ReadAll topic=torn acked="$acked.1,$acked.2,$acked.3" || return
     step "$name $kind stops" server_stop "$kind" "$dir" || return
-    step "$name the store is sound" store_check "$kind" "$dir" || return
-    rm -rf "$dir"
+    step "$name the store is sound" store_check "$kind" "$dir"
 }
 
 part_exchange() {

@@ -14,7 +14,8 @@ surefire_summary() {
 }
 
 surefire_failures() {
-    sed -n '/^\[ERROR\] \(Failures\|Errors\):/,/^\[[A-Z]*\] Tests run:/p' "$1" | grep -E '^\[ERROR\]  ' | cut -c9-400 | sed 's/^/      | /'
+    sed -n '/^\[ERROR\] \(Failures\|Errors\):/,/^\[[A-Z]*\] Tests run:/p' "$1" | grep -E '^\[ERROR\]  ' | cut -c9-300 | head -n 40 |
+        sed 's/^/      | /'
 }
 
 part_java() {
