@@ -422,6 +422,9 @@ static int64_t sim_next_data(const struct fs *fs, int fd, int64_t at)
     struct node *n = node_of(of(fs), fd);
     if (n == NULL)
         return -EIO;
+    static const uint8_t zeros[PAGE];
+    while (at + PAGE <= n->size && memcmp(n->data + at, zeros, PAGE) == 0)
+        at += PAGE;
     while (at < n->size && n->data[at] == 0)
         at++;
     return at < n->size ? at : n->size;

@@ -18,6 +18,9 @@ enum {
     PROGRESS_MS = 3000,
 };
 
+/* No queue gets that long; a larger number would overflow as a position in its files. */
+static const int64_t QUEUE_OFFSET_MAX = INT64_MAX / 64;
+
 struct recovery {
     struct store *s;
     struct log_cursor cursor;
@@ -97,13 +100,16 @@ static bool is_stale(const struct recovery *r, const struct cq *q, const struct 
     return c->have_marks && offset >= c->log_mark && next > 0 && v->m.queue_offset != next;
 }
 
-/* Adds the queue entry of one record; 0, 1 = the record is stale, -1 = out of memory. */
+/* Adds the queue entry of one record; 0, 1 = the record is stale or damaged (the CRC only covers the body), -1 = out of
+ * memory. */
 static int dispatch(struct recovery *r, const struct msg_view *v, int64_t offset)
 {
     struct store *s = r->s;
     int64_t end = offset + (int64_t)v->size;
     if (!store_is_queued(v->m.sys_flag) || end <= r->dispatched)
         return 0;
+    if (!store_topic_ok(v->m.topic) || v->m.queue_offset < 0 || v->m.queue_offset > QUEUE_OFFSET_MAX)
+        return 1;
     struct cq *q = store_queue(s, v->m.topic, v->m.queue_id, true);
     if (q == NULL)
         return -1;

@@ -15,7 +15,7 @@
 
 #define SCHEDULE_TOPIC "SCHEDULE_TOPIC_XXXX"
 
-enum { RETRY_MS = 1000, CLOSE_INDEX_MS = 3000, DISPATCH_PAUSE_MS = 20 };
+enum { RETRY_MS = 1000, CLOSE_INDEX_MS = 3000, DISPATCH_PAUSE_MS = 20, TOPIC_MAX = 255 };
 
 /* ---- flags
  * ----------------------------------------------------------------------------------------------------------- */
@@ -446,8 +446,16 @@ int store_update_conf(struct store *s, struct str name, struct str value, struct
     return r;
 }
 
+bool store_topic_ok(struct str topic)
+{
+    return topic.len > 0 && topic.len <= TOPIC_MAX && memchr(topic.ptr, '/', topic.len) == NULL &&
+           memchr(topic.ptr, '\0', topic.len) == NULL && !str_eqz(topic, ".") && !str_eqz(topic, "..");
+}
+
 struct cq *store_queue(struct store *s, struct str topic, int32_t queue_id, bool create)
 {
+    if (!store_topic_ok(topic))
+        return NULL;
     return cq_get(s->queues, topic, queue_id, create);
 }
 

@@ -108,6 +108,8 @@ const char *store_not_writable(const struct store *s); /* NULL or why */
 /* Reports a failure after which nothing may be promised, once. */
 void store_die(struct store *s, const char *what, int code);
 
+/* The topic can be the name of a folder: no separators, not too long. */
+bool store_topic_ok(struct str topic);
 /* Tags code of the consume queue entry of a record: delivery time in the delay topic, else the hash of TAGS. */
 int64_t store_tags_code(const struct store *s, struct str topic, struct str properties, int64_t store_time);
 /* Delay in ms of a record in the delay topic, -1 for any other. */

@@ -121,8 +121,8 @@ static void run(int flush_type)
         thread_join(&appenders[i]);
     for (int i = 0; i < READERS; i++)
         thread_join(&readers[i]);
-    assert_true(sh->wakes > 0);
     fixture_close(&sh->f);
+    assert_true(sh->wakes > 0);
     fixture_open(&sh->f, true);
     for (int i = 0; i < QUEUES; i++) {
         struct cq *q = store_queue(sh->f.s, STR_LIT("T"), i, false);
