@@ -6,6 +6,7 @@
  * Then reads all of it back through store_get and prints the cost of that. The directory must be empty or absent.
  */
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,24 @@ static int64_t arg(int argc, char **argv, int i, int64_t absent)
     return argc > i ? strtoll(argv[i], NULL, 10) : absent;
 }
 
+static pthread_mutex_t flushed_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t flushed_cond = PTHREAD_COND_INITIALIZER;
+
+static void on_flushed(void *arg, int64_t flushed)
+{
+    pthread_mutex_lock(&flushed_lock);
+    pthread_cond_broadcast(&flushed_cond);
+    pthread_mutex_unlock(&flushed_lock);
+}
+
+static void wait_flushed(struct store *s, int64_t end)
+{
+    pthread_mutex_lock(&flushed_lock);
+    while (store_flushed(s) < end)
+        pthread_cond_wait(&flushed_cond, &flushed_lock);
+    pthread_mutex_unlock(&flushed_lock);
+}
+
 static void write_all(struct store *s, int64_t records, size_t body, int64_t batch, int32_t queues)
 {
     struct store_batch *b = store_batch_new(s);
@@ -80,8 +99,8 @@ static void write_all(struct store *s, int64_t records, size_t body, int64_t bat
             store_batch_add(b, &m, NULL);
         }
         store_batch_commit(b, done, &res);
-        while (store_sync_flush(s) && store_flushed(s) < res.end)
-            ;
+        if (store_sync_flush(s))
+            wait_flushed(s, res.end);
     }
     double took = (double)(clock_mono_ns() - begin);
     printf("append: %.0f ns/record, %.0f MB/s, %" PRId64 " failed\n", took / (double)records,
@@ -117,6 +136,7 @@ static void read_all(struct store *s, int32_t queues)
 int main(int argc, char **argv)
 {
     struct store_conf conf = {0};
+    struct store_events events = {.flushed = on_flushed};
     struct store *s;
     struct err err;
     if (argc < 2) {
@@ -131,7 +151,7 @@ int main(int argc, char **argv)
     conf.storePathRootDir = strdup(argv[1]);
     conf.flushDiskType = argc > 6 ? FLUSH_SYNC : FLUSH_ASYNC;
     int64_t begin = clock_mono_ns();
-    if (store_open(&s, &conf, fs_real(), NULL, &err) || store_start(s, &err)) {
+    if (store_open(&s, &conf, fs_real(), &events, &err) || store_start(s, &err)) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
