@@ -24,6 +24,19 @@ int fs_write_all(const struct fs *fs, int fd, const void *buf, size_t n, int64_t
     return 0;
 }
 
+int fs_write_zeros(const struct fs *fs, int fd, int64_t at, int64_t n)
+{
+    static char zeros[64 * 1024]; /* not const: so it takes no room in the executable */
+    int r = 0;
+    while (r == 0 && n > 0) {
+        size_t part = n < (int64_t)sizeof zeros ? (size_t)n : sizeof zeros;
+        r = fs_write_all(fs, fd, zeros, part, at);
+        at += (int64_t)part;
+        n -= (int64_t)part;
+    }
+    return r;
+}
+
 int fs_read_all(const struct fs *fs, int fd, void *buf, size_t n, int64_t at)
 {
     ssize_t got = fs->pread(fs, fd, buf, n, at);
@@ -32,31 +45,46 @@ int fs_read_all(const struct fs *fs, int fd, void *buf, size_t n, int64_t at)
     return (size_t)got == n ? 0 : -ENODATA;
 }
 
-int fs_all_zero(const struct fs *fs, int fd, int64_t at, int64_t end)
+/* Looks through the data of [at, end): the first byte that is not zero, or (last) the end of the last one; INT64_MIN if
+ * there is none, other negative values are errors. */
+static int64_t find_nonzero(const struct fs *fs, int fd, int64_t at, int64_t end, bool last)
 {
-    static const char zeros[4096];
     enum { CHUNK = 65536 };
+    int64_t found = -1;
     char *buf = malloc(CHUNK);
-    int r = buf ? 1 : -ENOMEM;
-    while (r == 1) {
-        at = fs->next_data(fs, fd, at);
-        if (at < 0)
-            r = (int)at;
-        if (at < 0 || at >= end)
-            break;
+    if (buf == NULL)
+        return -ENOMEM;
+    while ((at = fs->next_data(fs, fd, at)) >= 0 && at < end) {
         ssize_t got = fs->pread(fs, fd, buf, end - at < CHUNK ? (size_t)(end - at) : CHUNK, at);
         if (got <= 0) {
-            r = got < 0 ? (int)got : 1;
+            at = got < 0 ? got : at;
             break;
         }
-        for (ssize_t i = 0; i < got && r == 1; i += (ssize_t)sizeof zeros) {
-            size_t part = (size_t)(got - i) < sizeof zeros ? (size_t)(got - i) : sizeof zeros;
-            r = memcmp(buf + i, zeros, part) == 0;
+        /* All equal to the byte before it, and that one zero. */
+        if (buf[0] != 0 || memcmp(buf, buf + 1, (size_t)got - 1) != 0) {
+            ssize_t i = last ? got - 1 : 0;
+            while (buf[i] == 0)
+                i += last ? -1 : 1;
+            found = at + i + last;
+            if (!last)
+                break;
         }
         at += got;
     }
     free(buf);
-    return r;
+    return at < 0 ? at : found < 0 ? INT64_MIN : found;
+}
+
+int fs_all_zero(const struct fs *fs, int fd, int64_t at, int64_t end)
+{
+    int64_t r = find_nonzero(fs, fd, at, end, false);
+    return r == INT64_MIN ? 1 : r < 0 ? (int)r : 0;
+}
+
+int64_t fs_nonzero_end(const struct fs *fs, int fd, int64_t at, int64_t end)
+{
+    int64_t r = find_nonzero(fs, fd, at, end, true);
+    return r == INT64_MIN ? at : r;
 }
 
 int fs_mkdirs(const struct fs *fs, const char *path)

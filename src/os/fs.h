@@ -49,6 +49,10 @@ struct fs {
 
     /* After a failure the kernel may have dropped the dirty pages: never call it a second time to "repair". */
     int (*datasync)(const struct fs *fs, int fd);
+    /* Brings the bytes of the range to the disk, as far as they stand in blocks the file had before; sync_dir or
+     * datasync behind it empties the disk's own cache. Costs no more than the range, whatever else of the file is
+     * dirty. */
+    int (*sync_range)(const struct fs *fs, int fd, int64_t at, int64_t n);
     /* Real blocks for [0, size), reading as zero, and the size of the file set to it. */
     int (*allocate)(const struct fs *fs, int fd, int64_t size);
     int (*truncate)(const struct fs *fs, int fd, int64_t size);
@@ -93,10 +97,14 @@ const struct fs *fs_real(void);
 
 /* Writes all of it, going on after short writes; 0 or the error. */
 int fs_write_all(const struct fs *fs, int fd, const void *buf, size_t n, int64_t at);
+/* Writes n zero bytes, 64 KiB at a time; 0 or the error. */
+int fs_write_zeros(const struct fs *fs, int fd, int64_t at, int64_t n);
 /* Reads exactly n bytes; -ENODATA when the file is shorter. */
 int fs_read_all(const struct fs *fs, int fd, void *buf, size_t n, int64_t at);
 /* 1 when all bytes of [at, end) are zero, 0 when not. Passes over holes and unwritten space without reading it. */
 int fs_all_zero(const struct fs *fs, int fd, int64_t at, int64_t end);
+/* Where the last byte of [at, end) that is not zero ends; `at` when there is none. */
+int64_t fs_nonzero_end(const struct fs *fs, int fd, int64_t at, int64_t end);
 /* Makes the directory and its parents. 0 also when it is there. */
 int fs_mkdirs(const struct fs *fs, const char *path);
 /* The directory a path lies in: everything before the last slash, "." without one. False when out is too small. */

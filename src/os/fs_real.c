@@ -93,6 +93,14 @@ static int real_datasync(const struct fs *fs, int fd)
     return fdatasync(fd) ? fail() : 0;
 }
 
+static int real_sync_range(const struct fs *fs, int fd, int64_t at, int64_t n)
+{
+    unsigned flags = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    if (sync_file_range(fd, at, n, flags) == 0)
+        return 0;
+    return errno == ENOSYS || errno == EOPNOTSUPP ? real_datasync(fs, fd) : fail();
+}
+
 static int real_allocate(const struct fs *fs, int fd, int64_t size)
 {
     for (;;) {
@@ -115,22 +123,11 @@ static int real_truncate(const struct fs *fs, int fd, int64_t size)
 
 static int real_zero(const struct fs *fs, int fd, int64_t at, int64_t n)
 {
-    static const char zeros[65536];
-    if (n <= 0)
-        return 0;
-    if (fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, at, n) == 0)
+    if (n <= 0 || fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, at, n) == 0)
         return 0;
     if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL)
         return fail();
-    while (n > 0) {
-        size_t part = n < (int64_t)sizeof zeros ? (size_t)n : sizeof zeros;
-        ssize_t put = real_pwrite(fs, fd, zeros, part, at);
-        if (put <= 0)
-            return put ? (int)put : -ENOSPC;
-        at += put;
-        n -= put;
-    }
-    return 0;
+    return fs_write_zeros(fs, fd, at, n);
 }
 
 static int64_t real_next_data(const struct fs *fs, int fd, int64_t at)
@@ -307,6 +304,7 @@ const struct fs *fs_real(void)
         .pwrite = real_pwrite,
         .pwritev = real_pwritev,
         .datasync = real_datasync,
+        .sync_range = real_sync_range,
         .allocate = real_allocate,
         .truncate = real_truncate,
         .zero = real_zero,

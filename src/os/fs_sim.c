@@ -367,6 +367,26 @@ static int sim_datasync(const struct fs *fs, int fd)
     return error;
 }
 
+static int sim_sync_range(const struct fs *fs, int fd, int64_t at, int64_t n)
+{
+    struct fs_sim *sim = of(fs);
+    struct node *node = node_of(sim, fd);
+    bool dying = step(sim) != 0;
+    if (node == NULL || dying)
+        return -EIO;
+    int error = fault(sim, FS_SIM_SYNC);
+    if (error) {
+        settle(sim, node);
+        return error;
+    }
+    int64_t from = at - at % PAGE, to = at + n;
+    if (to > node->durable_size)
+        to = node->durable_size;
+    if (from < to)
+        memcpy(node->durable + from, node->data + from, (size_t)(to - from));
+    return 0;
+}
+
 static int sim_allocate(const struct fs *fs, int fd, int64_t size)
 {
     struct fs_sim *sim = of(fs);
@@ -640,6 +660,7 @@ struct fs_sim *fs_sim_new(uint64_t seed)
         .pwrite = sim_pwrite,
         .pwritev = sim_pwritev,
         .datasync = sim_datasync,
+        .sync_range = sim_sync_range,
         .allocate = sim_allocate,
         .truncate = sim_truncate,
         .zero = sim_zero,

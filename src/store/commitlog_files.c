@@ -10,7 +10,7 @@
 #include "os/thread.h"
 #include "store/commitlog_int.h"
 
-enum { PATH_SIZE = 4096, NAME_LEN = 20 };
+enum { PATH_SIZE = 4096, NAME_LEN = 20, WIPE_SHORT = 1 << 20 };
 
 static void segment_path(const struct commitlog *log, int64_t base, char out[PATH_SIZE])
 {
@@ -240,16 +240,24 @@ static int remove_last(struct commitlog *log)
     return 0;
 }
 
-/* The unused part must be zero, durably: an old record left there could follow a new one without a gap some day. */
+/* The unused part must be zero, durably: an old record left there could follow a new one without a gap some day. What a
+ * killed process leaves is short, and syncing just that does not wait for all the log that is not on the disk yet. */
 static int wipe_rest(struct commitlog *log, struct log_segment *seg, int64_t at)
 {
-    int r = fs_all_zero(log->fs, seg->fd, at, seg->size);
-    if (r)
-        return r < 0 ? r : 0;
-    LOG(LOG_INFO, "store", "clearing the rest of commit log file %020" PRId64 " behind position %" PRId64, seg->base,
-        at);
-    r = log->fs->zero(log->fs, seg->fd, at, seg->size - at);
-    return r ? r : log->fs->datasync(log->fs, seg->fd);
+    const struct fs *fs = log->fs;
+    int64_t end = fs_nonzero_end(fs, seg->fd, at, seg->size);
+    if (end <= at)
+        return end < 0 ? (int)end : 0;
+    LOG(LOG_INFO, "store", "clearing %" PRId64 " bytes behind the end of the log in file %020" PRId64, end - at,
+        seg->base);
+    if (end - at > WIPE_SHORT) {
+        int r = fs->zero(fs, seg->fd, at, end - at);
+        return r ? r : fs->datasync(fs, seg->fd);
+    }
+    int r = fs_write_zeros(fs, seg->fd, at, end - at);
+    if (r == 0)
+        r = fs->sync_range(fs, seg->fd, at, end - at);
+    return r ? r : fs->sync_dir(fs, log->dir);
 }
 
 /* An empty log gets its first segment here, so that there always is a last one. */

@@ -46,7 +46,6 @@ struct commitlog {
 enum {
     PREWRITE_WINDOW = 32 << 20, /* kept written ahead */
     PREWRITE_CHUNK = 256 << 10, /* between two looks at the appender */
-    PREWRITE_FOLIO = 64 << 10,  /* one write; the page cache makes pages of this size, small enough to walk quickly */
 };
 
 /* Writes zeros ahead of `used`, the append position in seg's file, as far as the window goes. */

@@ -11,20 +11,16 @@ void clog_prewrite(struct commitlog *log)
     log->prewrite = true;
 }
 
-/* One chunk; -EAGAIN when the appender is already there. */
+/* One chunk, in writes of 64 KiB: the page cache makes pages of the size of a write, and larger ones are slow to walk
+ * for the small appends that follow. -EAGAIN when the appender is already there. */
 static int zero_chunk(struct commitlog *log, struct log_segment *seg, int64_t at, int64_t n)
 {
-    static const char zeros[PREWRITE_FOLIO];
     int r = 0;
     __atomic_store_n(&log->zero_from, seg->base + at, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&log->append_to, __ATOMIC_SEQ_CST) > seg->base + at)
         r = -EAGAIN;
-    while (r == 0 && n > 0) {
-        size_t part = n < PREWRITE_FOLIO ? (size_t)n : PREWRITE_FOLIO;
-        r = fs_write_all(log->fs, seg->fd, zeros, part, at);
-        at += (int64_t)part;
-        n -= (int64_t)part;
-    }
+    if (r == 0)
+        r = fs_write_zeros(log->fs, seg->fd, at, n);
     __atomic_store_n(&log->zero_from, 0, __ATOMIC_SEQ_CST);
     return r;
 }
@@ -34,7 +30,7 @@ int clog_prewrite_segment(struct commitlog *log, struct log_segment *seg, int64_
     int64_t to = used + PREWRITE_WINDOW < seg->size ? used + PREWRITE_WINDOW : seg->size;
     int64_t at = seg->zeroed, begun = at;
     if (at < used)
-        at = begun = (used / PREWRITE_FOLIO + 1) * PREWRITE_FOLIO + PREWRITE_CHUNK;
+        at = begun = (used / PREWRITE_CHUNK + 1) * PREWRITE_CHUNK + PREWRITE_CHUNK;
     int r = 0;
     while (r == 0 && at < to) {
         int64_t n = to - at < PREWRITE_CHUNK ? to - at : PREWRITE_CHUNK;

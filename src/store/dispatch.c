@@ -8,7 +8,6 @@
 #include "store/store_int.h"
 
 enum {
-    ROUND = 100000,          /* most records of one step, so that a stop need not wait for a long rebuild */
     FLUSH_BYTES = 256 << 20, /* log between two syncs of the index */
     FLUSH_INTERVAL_MS = 60000,
     FLUSH_SHARE = 20, /* syncs take at most a twentieth of the time */
@@ -58,7 +57,7 @@ static int add(struct store *s, const struct msg_view *v, int64_t offset, struct
     return index_add(s->index, v->m.topic, uniq, keys, offset, v->m.store_time, err);
 }
 
-/* Indexes up to ROUND records; returns how many. */
+/* Indexes up to DISPATCH_ROUND records; returns how many. */
 static int64_t index_some(struct store *s)
 {
     struct log_cursor c;
@@ -67,7 +66,7 @@ static int64_t index_some(struct store *s)
     if (from < clog_min(s->log))
         from = clog_min(s->log);
     log_cursor_init(&c, s->log, from);
-    for (; n < ROUND; n++) {
+    for (; n < DISPATCH_ROUND; n++) {
         struct msg_view v;
         int64_t offset;
         int error;

@@ -15,7 +15,7 @@
 
 #define SCHEDULE_TOPIC "SCHEDULE_TOPIC_XXXX"
 
-enum { RETRY_MS = 1000, CLOSE_INDEX_MS = 3000, DISPATCH_PAUSE_MS = 20, TOPIC_MAX = 255 };
+enum { RETRY_MS = 1000, CLOSE_INDEX_MS = 1000, DISPATCH_PAUSE_MS = 20, TOPIC_MAX = 255 };
 
 /* ---- flags
  * ----------------------------------------------------------------------------------------------------------- */
@@ -316,7 +316,10 @@ static void dispatcher_loop(void *arg)
 {
     struct store *s = arg;
     while (!store_stopping(s)) {
-        if (dispatcher_step(s) == 0)
+        int64_t n = dispatcher_step(s);
+        if (n >= DISPATCH_ROUND)
+            continue; /* behind: a rebuild, or more than this thread keeps up with */
+        if (n == 0)
             waker_wait(&s->dispatcher_wake, RETRY_MS);
         /* A pause, so that a stream of single messages costs a few rounds a second and not a wake-up each. */
         struct timespec pause = {.tv_nsec = DISPATCH_PAUSE_MS * 1000000};

@@ -101,7 +101,8 @@ bool store_sync_flush(const struct store *s); /* flushDiskType = SYNC_FLUSH */
 /* ---- queues and reading --------------------------------------------------------------------------------------------
  */
 
-/* NULL when absent and !create, out of memory, or no topic name (empty, over 255 bytes, with / in it). Never blocks on disk. */
+/* NULL when absent and !create, out of memory, or no topic name (empty, over 255 bytes, with / in it). Never blocks on
+ * disk. */
 struct cq *store_queue(struct store *s, struct str topic, int32_t queue_id, bool create);
 struct str cq_topic(const struct cq *q);
 int32_t cq_id(const struct cq *q);

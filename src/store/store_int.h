@@ -27,7 +27,10 @@ enum store_flag {
     STORE_FENCED = 32,
 };
 
-enum { DELAY_LEVELS_MAX = 64 };
+enum {
+    DELAY_LEVELS_MAX = 64,
+    DISPATCH_ROUND = 100000, /* most records of one dispatcher step, so that a stop need not wait for a long rebuild */
+};
 
 /* A queue entry whose message is written but not yet durable (synchronous flush): published once it is. */
 struct pending_publish {
