@@ -80,16 +80,18 @@ static int wipe_torn(struct commitlog *log)
     return 0;
 }
 
-static int prewrite(struct commitlog *log)
+static void prewrite(struct commitlog *log)
 {
     int64_t at = clog_max(log);
     struct log_segment *seg = clog_pin(log, at);
-    int r = seg ? clog_prewrite_segment(log, seg, at - seg->base) : 0;
-    if (seg)
+    if (seg) {
+        clog_prewrite_segment(log, seg, at - seg->base);
         seg_release(seg);
+    }
     seg = __atomic_load_n(&log->next, __ATOMIC_ACQUIRE);
     /* Taken by the appender meanwhile it stays alive: the cleaner never removes the last segment. */
-    return r == 0 && seg ? clog_prewrite_segment(log, seg, 0) : r;
+    if (seg)
+        clog_prewrite_segment(log, seg, 0);
 }
 
 int clog_prepare(struct commitlog *log)
@@ -105,7 +107,7 @@ int clog_prepare(struct commitlog *log)
             __atomic_store_n(&log->next, seg, __ATOMIC_RELEASE);
     }
     if (r == 0 && log->prewrite)
-        r = prewrite(log);
+        prewrite(log);
     __atomic_store_n(&log->prepare_error, r, __ATOMIC_RELEASE);
     pthread_mutex_lock(&log->next_lock);
     log->next_failed = r;

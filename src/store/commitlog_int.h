@@ -46,10 +46,11 @@ struct commitlog {
 enum {
     PREWRITE_WINDOW = 32 << 20, /* kept written ahead */
     PREWRITE_CHUNK = 256 << 10, /* between two looks at the appender */
+    PREWRITE_STEP = 1 << 20,    /* between two syncs */
 };
 
 /* Writes zeros ahead of `used`, the append position in seg's file, as far as the window goes. */
-int clog_prewrite_segment(struct commitlog *log, struct log_segment *seg, int64_t used);
+void clog_prewrite_segment(struct commitlog *log, struct log_segment *seg, int64_t used);
 
 static inline struct log_segment *clog_tail(const struct commitlog *log)
 {

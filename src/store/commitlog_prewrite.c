@@ -25,25 +25,33 @@ static int zero_chunk(struct commitlog *log, struct log_segment *seg, int64_t at
     return r;
 }
 
-int clog_prewrite_segment(struct commitlog *log, struct log_segment *seg, int64_t used)
+/* A few chunks and their sync: short, because a sync of the flusher that meets it waits for it. */
+static int prewrite_step(struct commitlog *log, struct log_segment *seg, int64_t at, int64_t to)
 {
-    int64_t to = used + PREWRITE_WINDOW < seg->size ? used + PREWRITE_WINDOW : seg->size;
-    int64_t at = seg->zeroed, begun = at;
-    if (at < used)
-        at = begun = (used / PREWRITE_CHUNK + 1) * PREWRITE_CHUNK + PREWRITE_CHUNK;
+    int64_t end = at + PREWRITE_STEP < to ? at + PREWRITE_STEP : to, begun = at;
     int r = 0;
-    while (r == 0 && at < to) {
-        int64_t n = to - at < PREWRITE_CHUNK ? to - at : PREWRITE_CHUNK;
+    while (r == 0 && at < end) {
+        int64_t n = end - at < PREWRITE_CHUNK ? end - at : PREWRITE_CHUNK;
         r = zero_chunk(log, seg, at, n);
         if (r == 0)
             at += n;
     }
-    if (at > begun) {
-        int e = log->fs->datasync(log->fs, seg->fd);
-        if (e)
-            __atomic_store_n(&log->sync_error, e, __ATOMIC_RELEASE);
-        __atomic_store_n(&seg->zeroed, at, __ATOMIC_RELEASE);
-    }
+    if (at == begun)
+        return r;
+    int e = log->fs->datasync(log->fs, seg->fd);
+    if (e)
+        __atomic_store_n(&log->sync_error, e, __ATOMIC_RELEASE);
+    __atomic_store_n(&seg->zeroed, at, __ATOMIC_RELEASE);
+    return r ? r : e;
+}
+
+void clog_prewrite_segment(struct commitlog *log, struct log_segment *seg, int64_t used)
+{
+    int64_t to = used + PREWRITE_WINDOW < seg->size ? used + PREWRITE_WINDOW : seg->size;
+    int64_t at = seg->zeroed;
+    if (at < used)
+        at = (used / PREWRITE_CHUNK + 2) * PREWRITE_CHUNK;
     /* Met by the appender, or no room for zeros in a file system that does not preallocate: slower, not wrong. */
-    return 0;
+    while (at < to && prewrite_step(log, seg, at, to) == 0)
+        at = seg->zeroed;
 }
