@@ -32,7 +32,8 @@ struct group_manager *group_manager_new(const char *config_dir, bool auto_create
     m->version.timestamp = clock_wall_ms();
     m->path = config_file_path(config_dir, "subscriptionGroup.json");
     m->saver = config_saver_new("save-groups", save, m);
-    bool good = m->path && m->saver;
+    m->journal = m->path ? config_journal_new(m->path) : NULL;
+    bool good = m->path && m->saver && m->journal;
     for (size_t i = 0; good && i < sizeof predefined / sizeof predefined[0]; i++)
         good = group_entry_set(m, str_from(predefined[i]), NULL) != NULL;
     if (good)
@@ -60,6 +61,7 @@ void group_manager_free(struct group_manager *m)
     if (m == NULL)
         return;
     config_saver_free(m->saver);
+    config_journal_free(m->journal);
     map_free(&m->entries, free_entry);
     map_free(&m->forbidden, free_topics);
     pthread_rwlock_destroy(&m->lock);
@@ -177,10 +179,27 @@ struct group_entry *group_entry_set(struct group_manager *m, struct str name, co
     return e;
 }
 
-void group_changed(struct group_manager *m)
+static void next_version(struct group_manager *m, void (*write)(struct jw *w, const void *item), const void *item,
+                         struct str deleted)
 {
+    struct data_version before = m->version;
     data_version_next(&m->version, 0, clock_wall_ms());
     m->changes++;
+    config_journal_add(m->journal, &before, &m->version, write, item, deleted);
+}
+
+void group_changed(struct group_manager *m, const struct group_entry *e, struct str deleted)
+{
+    next_version(m, e ? group_write_config : NULL, e, deleted);
+}
+
+void group_entry_delete(struct group_manager *m, struct group_entry *e)
+{
+    struct map *topics = map_del(&m->forbidden, e->g.name);
+    if (topics)
+        free_topics(topics);
+    atomic_store(&e->g.deleted, true);
+    m->live--;
 }
 
 struct group *group_known(struct group_manager *m, struct str name)
@@ -203,7 +222,7 @@ struct group *group_find(struct group_manager *m, struct str name)
     struct group_entry *e = group_entry_find(m, name);
     bool made = e == NULL;
     if (made && (e = group_entry_set(m, name, NULL)) != NULL)
-        group_changed(m);
+        group_changed(m, e, STR_NULL);
     pthread_rwlock_unlock(&m->lock);
     if (e && made) {
         LOG(LOG_INFO, "broker", "created the subscription group %.*s on its first use", STR_ARG(name));
@@ -236,7 +255,7 @@ struct group *group_put_json(struct group_manager *m, const struct json *config,
     pthread_rwlock_wrlock(&m->lock);
     struct group_entry *e = group_entry_set(m, name, config);
     if (e)
-        group_changed(m);
+        group_changed(m, e, STR_NULL);
     pthread_rwlock_unlock(&m->lock);
     if (e == NULL) {
         err_set(err, ENOMEM, "out of memory for the subscription group %.*s", STR_ARG(name));
@@ -250,17 +269,12 @@ bool group_delete(struct group_manager *m, struct str name)
 {
     pthread_rwlock_wrlock(&m->lock);
     struct group_entry *e = group_entry_find(m, name);
-    struct map *topics = map_del(&m->forbidden, name);
-    if (topics)
-        free_topics(topics);
     if (e) {
-        atomic_store(&e->g.deleted, true);
-        m->live--;
+        group_entry_delete(m, e);
+        group_changed(m, NULL, e->g.name);
     }
-    if (e || topics)
-        group_changed(m);
     pthread_rwlock_unlock(&m->lock);
-    if (e || topics)
+    if (e)
         config_saver_wake(m->saver);
     return e != NULL;
 }
@@ -301,12 +315,28 @@ bool group_forbidden(struct group_manager *m, struct str group, struct str topic
     return yes;
 }
 
+struct forbidden_change {
+    struct str group, topic;
+    uintptr_t bits;
+};
+
+static void write_forbidden_change(struct jw *w, const void *item)
+{
+    const struct forbidden_change *f = item;
+    jw_begin_object(w);
+    jw_kstr(w, "groupName", f->group);
+    jw_kstr(w, "forbiddenTopic", f->topic);
+    jw_ki64(w, "bits", (int64_t)f->bits);
+    jw_end_object(w);
+}
+
 void group_set_forbidden(struct group_manager *m, struct str group, struct str topic, bool forbidden)
 {
+    struct forbidden_change f = {group, topic, forbidden ? FORBIDDEN_READ : 0};
     pthread_rwlock_wrlock(&m->lock);
-    uintptr_t bits = forbidden_bits(m, group, topic) & ~(uintptr_t)FORBIDDEN_READ;
-    if (group_forbid(m, group, topic, bits | (forbidden ? FORBIDDEN_READ : 0)))
-        group_changed(m);
+    f.bits |= forbidden_bits(m, group, topic) & ~(uintptr_t)FORBIDDEN_READ;
+    if (group_forbid(m, group, topic, f.bits))
+        next_version(m, write_forbidden_change, &f, STR_NULL);
     pthread_rwlock_unlock(&m->lock);
     config_saver_wake(m->saver);
 }

@@ -27,8 +27,9 @@ static bool is_placed(struct str key)
 }
 
 /* The members in the order of their names, as Java writes them; members that Java does not know come last. */
-static void write_config(struct jw *w, const struct group_entry *e)
+void group_write_config(struct jw *w, const void *entry)
 {
+    const struct group_entry *e = entry;
     const struct group *g = &e->g;
     struct arena a = {0};
     const struct json *extras = e->extras ? json_parse(&a, str_from(e->extras), NULL) : NULL;
@@ -68,7 +69,7 @@ bool group_write_json(struct group_manager *m, struct str name, struct jw *w)
     pthread_rwlock_rdlock(&m->lock);
     struct group_entry *e = group_entry_find(m, name);
     if (e)
-        write_config(w, e);
+        group_write_config(w, e);
     pthread_rwlock_unlock(&m->lock);
     return e != NULL;
 }
@@ -84,7 +85,7 @@ static void write_members(struct group_manager *m, struct jw *w, size_t from, si
             continue;
         if (at >= from && at - from < max) {
             jw_key(w, e->g.name);
-            write_config(w, e);
+            group_write_config(w, e);
         }
         at++;
     }
@@ -153,22 +154,62 @@ static void take_forbidden(struct group_manager *m, const struct json *table)
     }
 }
 
+static bool change_again(void *arg, struct arena *a, const struct data_version *version, const struct json *item,
+                         struct str deleted)
+{
+    struct group_manager *m = arg;
+    struct group_entry *e = str_is_null(deleted) ? NULL : group_entry_find(m, deleted);
+    struct str name = json_str(item, "groupName"), topic = json_str(item, "forbiddenTopic");
+    m->version = *version;
+    m->changes++;
+    if (e)
+        group_entry_delete(m, e);
+    if (str_blank(name))
+        return true;
+    if (topic.len)
+        return group_forbid(m, name, topic, (uintptr_t)json_i64(item, "bits", 0));
+    return group_entry_set(m, name, item) != NULL;
+}
+
+/* What was changed after the last save, by a broker that died before the next one. */
+static int replay(struct group_manager *m, bool has_file, struct err *err)
+{
+    struct data_version have = m->version;
+    int64_t made = config_journal_replay(m->journal, has_file ? &have : NULL, change_again, m);
+    if (made > 0) {
+        LOG(LOG_INFO, "broker", "made %lld changes of groups again that were not in %s yet", (long long)made, m->path);
+        config_saver_wake(m->saver);
+    }
+    return made < 0 ? err_set(err, ENOMEM, "out of memory for the groups of %s", m->path) : 0;
+}
+
 int group_manager_load(struct group_manager *m, struct err *err)
 {
     struct arena a = {0};
     const struct json *doc;
     int r = config_file_load(m->path, &a, &doc, err);
+    pthread_rwlock_wrlock(&m->lock);
     if (r == 0 && doc) {
         struct data_version v;
-        pthread_rwlock_wrlock(&m->lock);
         r = take_groups(m, json_get(doc, "subscriptionGroupTable"), err);
         take_forbidden(m, json_get(doc, "forbiddenTable"));
         if (data_version_read(json_get(doc, "dataVersion"), &v))
             m->version = v;
-        pthread_rwlock_unlock(&m->lock);
     }
+    if (r == 0)
+        r = replay(m, doc != NULL, err);
+    pthread_rwlock_unlock(&m->lock);
     arena_free(&a);
     return r;
+}
+
+static void saved(struct group_manager *m, uint64_t changes)
+{
+    m->saved = changes;
+    pthread_rwlock_wrlock(&m->lock);
+    if (m->changes == changes)
+        config_journal_clear(m->journal);
+    pthread_rwlock_unlock(&m->lock);
 }
 
 int group_persist(struct group_manager *m, struct err *err)
@@ -198,7 +239,7 @@ int group_persist(struct group_manager *m, struct err *err)
         r = buf_ok(&text) ? config_file_save(m->path, buf_str(&text), err)
                           : err_set(err, ENOMEM, "out of memory while saving %s", m->path);
         if (r == 0)
-            m->saved = changes;
+            saved(m, changes);
     }
     pthread_mutex_unlock(&m->save_lock);
     buf_free(&text);

@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "broker/config_file.h"
+#include "broker/config_journal.h"
 #include "broker/subscription_group.h"
 #include <pthread.h>
 
@@ -15,6 +16,7 @@ struct group_entry {
 struct group_manager {
     char *path; /* subscriptionGroup.json */
     struct config_saver *saver;
+    struct config_journal *journal; /* changes since the last save; under the write lock */
     pthread_rwlock_t lock;
     pthread_mutex_t save_lock;
     struct map entries;   /* name -> struct group_entry; deleted ones stay */
@@ -28,7 +30,10 @@ struct group_manager {
 /* Under the write lock; config NULL: the defaults. NULL: out of memory. */
 struct group_entry *group_entry_set(struct group_manager *m, struct str name, const struct json *config);
 struct group_entry *group_entry_find(const struct group_manager *m, struct str name); /* under a lock */
-void group_changed(struct group_manager *m);                                          /* under the write lock */
+/* Under the write lock: the table changed, by a group's new configuration or by a deleted group. */
+void group_changed(struct group_manager *m, const struct group_entry *e, struct str deleted);
+void group_entry_delete(struct group_manager *m, struct group_entry *e); /* under the write lock */
+void group_write_config(struct jw *w, const void *entry);
 bool group_forbid(struct group_manager *m, struct str group, struct str topic,
                   uintptr_t bits); /* under the write lock */
 

@@ -27,19 +27,47 @@ static int take_topics(struct topic_manager *m, struct arena *a, const struct js
     return 0;
 }
 
+static bool change_again(void *arg, struct arena *a, const struct data_version *version, const struct json *item,
+                         struct str deleted)
+{
+    struct topic_manager *m = arg;
+    struct topic_config c;
+    struct topic_entry *e = str_is_null(deleted) ? NULL : topic_entry_find(m, deleted);
+    m->version = *version;
+    m->changes++;
+    if (e)
+        topic_entry_delete(m, e);
+    bool has_config = item && topic_config_read(a, item, &c) && !str_blank(c.name);
+    return !has_config || topic_entry_set(m, &c) != NULL;
+}
+
+/* What was changed after the last save, by a broker that died before the next one. */
+static int replay(struct topic_manager *m, bool has_file, struct err *err)
+{
+    struct data_version have = m->version;
+    int64_t made = config_journal_replay(m->journal, has_file ? &have : NULL, change_again, m);
+    if (made > 0) {
+        LOG(LOG_INFO, "broker", "made %lld changes of topics again that were not in %s yet", (long long)made, m->path);
+        config_saver_wake(m->saver);
+    }
+    return made < 0 ? err_set(err, ENOMEM, "out of memory for the topics of %s", m->path) : 0;
+}
+
 int topic_manager_load(struct topic_manager *m, struct err *err)
 {
     struct arena a = {0};
     const struct json *doc;
     int r = config_file_load(m->path, &a, &doc, err);
+    pthread_rwlock_wrlock(&m->lock);
     if (r == 0 && doc) {
         struct data_version v;
-        pthread_rwlock_wrlock(&m->lock);
         r = take_topics(m, &a, json_get(doc, "topicConfigTable"), err);
         if (data_version_read(json_get(doc, "dataVersion"), &v))
             m->version = v;
-        pthread_rwlock_unlock(&m->lock);
     }
+    if (r == 0)
+        r = replay(m, doc != NULL, err);
+    pthread_rwlock_unlock(&m->lock);
     arena_free(&a);
     return r;
 }
@@ -65,6 +93,15 @@ static void write_table(struct topic_manager *m, struct jw *w)
     free(sorted);
 }
 
+static void saved(struct topic_manager *m, uint64_t changes)
+{
+    m->saved = changes;
+    pthread_rwlock_wrlock(&m->lock);
+    if (m->changes == changes)
+        config_journal_clear(m->journal);
+    pthread_rwlock_unlock(&m->lock);
+}
+
 int topic_persist(struct topic_manager *m, struct err *err)
 {
     struct buf text = {0};
@@ -83,7 +120,7 @@ int topic_persist(struct topic_manager *m, struct err *err)
         r = buf_ok(&text) ? config_file_save(m->path, buf_str(&text), err)
                           : err_set(err, ENOMEM, "out of memory while saving %s", m->path);
         if (r == 0)
-            m->saved = changes;
+            saved(m, changes);
     }
     pthread_mutex_unlock(&m->save_lock);
     buf_free(&text);

@@ -101,13 +101,14 @@ struct topic_manager *topic_manager_new(struct store *store, const char *config_
     m->store = store;
     m->path = config_file_path(config_dir, "topics.json");
     m->saver = config_saver_new("save-topics", save, m);
+    m->journal = m->path ? config_journal_new(m->path) : NULL;
     m->version.timestamp = clock_wall_ms();
     atomic_init(&m->auto_create, true);
     atomic_init(&m->generation, 1);
     pthread_rwlock_init(&m->lock, NULL);
     pthread_mutex_init(&m->queue_lock, NULL);
     pthread_mutex_init(&m->save_lock, NULL);
-    if (m->path == NULL || m->saver == NULL) {
+    if (m->path == NULL || m->saver == NULL || m->journal == NULL) {
         topic_manager_free(m);
         return NULL;
     }
@@ -129,6 +130,7 @@ void topic_manager_free(struct topic_manager *m)
     if (m == NULL)
         return;
     config_saver_free(m->saver);
+    config_journal_free(m->journal);
     map_free(&m->entries, free_entry);
     map_free(&m->system, NULL);
     pthread_rwlock_destroy(&m->lock);
@@ -209,10 +211,24 @@ struct topic_entry *topic_entry_set(struct topic_manager *m, const struct topic_
     return e;
 }
 
-void topic_changed(struct topic_manager *m)
+static void write_config(struct jw *w, const void *item)
 {
+    topic_config_write(w, item);
+}
+
+void topic_changed(struct topic_manager *m, const struct topic_config *config, struct str deleted)
+{
+    struct data_version before = m->version;
     data_version_next(&m->version, 0, clock_wall_ms());
     m->changes++;
+    config_journal_add(m->journal, &before, &m->version, config ? write_config : NULL, config, deleted);
+}
+
+void topic_entry_delete(struct topic_manager *m, struct topic_entry *e)
+{
+    atomic_store(&e->t.deleted, true);
+    m->live--;
+    atomic_fetch_add(&m->generation, 1);
 }
 
 void topic_announce(struct topic_manager *m, struct topic *const *changed, size_t n)
@@ -252,7 +268,7 @@ static struct topic_entry *put_one(struct topic_manager *m, struct arena *a, con
         return e;
     e = topic_entry_set(m, &wanted);
     if (e)
-        topic_changed(m);
+        topic_changed(m, e->config, STR_NULL);
     else
         err_set(err, ENOMEM, "out of memory for topic %.*s", STR_ARG(c->name));
     return e;
@@ -303,10 +319,8 @@ bool topic_delete(struct topic_manager *m, struct str name)
     pthread_rwlock_wrlock(&m->lock);
     struct topic_entry *e = topic_entry_find(m, name);
     if (e) {
-        atomic_store(&e->t.deleted, true);
-        m->live--;
-        atomic_fetch_add(&m->generation, 1);
-        topic_changed(m);
+        topic_entry_delete(m, e);
+        topic_changed(m, NULL, e->t.name);
     }
     pthread_rwlock_unlock(&m->lock);
     if (e == NULL)
@@ -335,7 +349,7 @@ struct topic *topic_ensure(struct topic_manager *m, struct str name, int32_t que
     struct topic_entry *e = topic_entry_find(m, name);
     bool made = e == NULL;
     if (made && (e = topic_entry_set(m, &c)) != NULL)
-        topic_changed(m);
+        topic_changed(m, e->config, STR_NULL);
     pthread_rwlock_unlock(&m->lock);
     if (e == NULL) {
         err_set(err, ENOMEM, "out of memory for topic %.*s", STR_ARG(name));
@@ -357,10 +371,9 @@ void topic_set_order(struct topic_manager *m, const struct str *names, size_t n)
             continue;
         e->config->order = true;
         atomic_store(&e->t.order, true);
+        topic_changed(m, e->config, STR_NULL);
         any = true;
     }
-    if (any)
-        topic_changed(m);
     pthread_rwlock_unlock(&m->lock);
     if (any)
         config_saver_wake(m->saver);
@@ -458,6 +471,6 @@ struct data_version topic_version(struct topic_manager *m)
 void topic_version_next(struct topic_manager *m)
 {
     pthread_rwlock_wrlock(&m->lock);
-    topic_changed(m);
+    topic_changed(m, NULL, STR_NULL);
     pthread_rwlock_unlock(&m->lock);
 }

@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "broker/config_file.h"
+#include "broker/config_journal.h"
 #include "broker/topic_manager.h"
 #include <pthread.h>
 
@@ -20,11 +21,12 @@ struct topic_manager {
     struct store *store;
     char *path; /* topics.json */
     struct config_saver *saver;
-    pthread_rwlock_t lock;      /* the tables and the configurations */
-    pthread_mutex_t queue_lock; /* growing the queue tables */
-    pthread_mutex_t save_lock;  /* one save at a time */
-    struct map entries;         /* name -> struct topic_entry */
-    struct map system;          /* names of system topics that depend on the broker's names */
+    struct config_journal *journal; /* changes since the last save; under the write lock */
+    pthread_rwlock_t lock;          /* the tables and the configurations */
+    pthread_mutex_t queue_lock;     /* growing the queue tables */
+    pthread_mutex_t save_lock;      /* one save at a time */
+    struct map entries;             /* name -> struct topic_entry */
+    struct map system;              /* names of system topics that depend on the broker's names */
     size_t live;
     struct data_version version;
     uint64_t changes; /* grows with every change that belongs into the file */
@@ -39,8 +41,11 @@ struct topic_manager {
 struct topic_entry *topic_entry_set(struct topic_manager *m, const struct topic_config *c);
 /* Under a lock; NULL when unknown or deleted. */
 struct topic_entry *topic_entry_find(const struct topic_manager *m, struct str name);
-/* Under the write lock: the table changed. */
-void topic_changed(struct topic_manager *m);
+/* Under the write lock: the table changed, by a topic's new configuration, by a deleted topic, or (neither) in its
+ * version. */
+void topic_changed(struct topic_manager *m, const struct topic_config *config, struct str deleted);
+/* Under the write lock. */
+void topic_entry_delete(struct topic_manager *m, struct topic_entry *e);
 /* Without a lock: saves soon and tells on_change. */
 void topic_announce(struct topic_manager *m, struct topic *const *changed, size_t n);
 /* Marks a name as a system topic's. */

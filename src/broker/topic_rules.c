@@ -146,7 +146,7 @@ struct topic *topic_auto_create(struct topic_manager *m, struct str name, struct
         e = topic_entry_set(m, &c);
         made = e != NULL;
         if (made)
-            topic_changed(m);
+            topic_changed(m, e->config, STR_NULL);
     }
     pthread_rwlock_unlock(&m->lock);
     struct topic *t = e ? &e->t : NULL;
