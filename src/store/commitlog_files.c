@@ -106,13 +106,14 @@ int clog_prepare(struct commitlog *log)
         if (r == 0)
             __atomic_store_n(&log->next, seg, __ATOMIC_RELEASE);
     }
-    if (r == 0 && log->prewrite)
-        prewrite(log);
     __atomic_store_n(&log->prepare_error, r, __ATOMIC_RELEASE);
     pthread_mutex_lock(&log->next_lock);
     log->next_failed = r;
     pthread_cond_broadcast(&log->next_ready);
     pthread_mutex_unlock(&log->next_lock);
+    /* After the broadcast: an appender may be waiting for the segment, nobody waits for zeros. */
+    if (r == 0 && log->prewrite)
+        prewrite(log);
     return r;
 }
 
