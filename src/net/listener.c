@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "net/loop_internal.h"
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -10,6 +11,8 @@
 struct net_listener {
     struct net_source source;
     struct net_pool *pool;
+    pthread_mutex_t
+        lock; /* accepting and stopping exclude each other: the descriptor's number may be another's afterwards */
     int fd;
     const struct net_protocol *protocol;
     void *user;
@@ -40,10 +43,10 @@ static struct net_loop *least_loaded(struct net_pool *pool)
     return best;
 }
 
-static void listener_ready(struct net_loop *l, struct net_source *s, uint32_t events)
+/* Under the listener's lock. */
+static void accept_some(struct net_loop *l, struct net_listener *listener)
 {
-    struct net_listener *listener = LIST_ENTRY(s, struct net_listener, source);
-    for (int i = 0; i < 64; i++) {
+    for (int i = 0; i < 64 && listener->fd >= 0; i++) {
         struct net_address peer = {.len = sizeof peer.sa};
         int fd = accept4(listener->fd, (struct sockaddr *)&peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
@@ -68,6 +71,14 @@ static void listener_ready(struct net_loop *l, struct net_source *s, uint32_t ev
         *a = (struct adopt){{NULL, adopt_task}, fd, peer, listener->protocol, listener->user};
         net_loop_post(to, &a->task);
     }
+}
+
+static void listener_ready(struct net_loop *l, struct net_source *s, uint32_t events)
+{
+    struct net_listener *listener = LIST_ENTRY(s, struct net_listener, source);
+    pthread_mutex_lock(&listener->lock);
+    accept_some(l, listener);
+    pthread_mutex_unlock(&listener->lock);
 }
 
 int net_listen(struct net_listener **out, struct net_pool *pool, struct str host, uint16_t port,
@@ -97,7 +108,8 @@ int net_listen(struct net_listener **out, struct net_pool *pool, struct str host
         close(fd);
         return err_set(err, ENOMEM, "out of memory for the listener on %s", text);
     }
-    *l = (struct net_listener){{listener_ready}, pool, fd, protocol, user};
+    *l = (struct net_listener){.source = {listener_ready}, .pool = pool, .fd = fd, .protocol = protocol, .user = user};
+    pthread_mutex_init(&l->lock, NULL);
     if (net_loop_watch(pool->loops[0], fd, EPOLLIN, &l->source, false) < 0) {
         err_sys(err, errno, "cannot watch the listener on %s", text);
         net_listener_free(l);
@@ -116,11 +128,13 @@ uint16_t net_listener_port(const struct net_listener *l)
 
 void net_listener_stop(struct net_listener *l)
 {
+    pthread_mutex_lock(&l->lock);
     if (l->fd >= 0) {
         epoll_ctl(l->pool->loops[0]->epoll_fd, EPOLL_CTL_DEL, l->fd, NULL);
         close(l->fd);
     }
     l->fd = -1;
+    pthread_mutex_unlock(&l->lock);
 }
 
 void net_listener_free(struct net_listener *l)
@@ -128,5 +142,6 @@ void net_listener_free(struct net_listener *l)
     if (l == NULL)
         return;
     net_listener_stop(l);
+    pthread_mutex_destroy(&l->lock);
     free(l);
 }
