@@ -25,11 +25,16 @@ same_state() {
     diff "$1" "$1.now"
 }
 
-# store_check KIND DIR: the offline check of a stopped store; the oracle has no such tool.
+# store_check KIND DIR [OPTION...]: the offline check of a stopped store; the oracle has no such tool.
 store_check() {
-    [ "$1" = crocket ] || { echo 'nothing to check with'; return 0; }
-    "$CROCKET" store check "$2"
+    local kind=$1
+    shift
+    [ "$kind" = crocket ] || { echo 'nothing to check with'; return 0; }
+    "$CROCKET" store check "$@"
 }
+
+# exchange_check KIND DIR: the same with the sizes of the exchange.
+exchange_check() { store_check "$1" --slots 1000 --entries 2000 "$2"; }
 
 # Clean stops: Java, then the server under test, then Java.
 exchange_clean() {
@@ -58,7 +63,7 @@ exchange_clean() {
     step "$name the new topic takes 100" java_run Produce topic=swap_new count=100 acked="$E2E_WORK/new.acked" || return
     java_run Admin state=swap:swap_group,swap_empty:swap_group >"$state" 2>&1
     step "$name $kind stops" server_stop "$kind" "$dir" || return
-    step "$name the store is sound" store_check "$kind" "$dir"
+    step "$name the store is sound" exchange_check "$kind" "$dir"
 
     step "$name Java opens the directory of $kind" start_on oracle "$dir" || return
     step "$name topics, groups and offsets are there" same_state "$state" || return
@@ -106,7 +111,7 @@ exchange_killed() {
     step "$name $kind opens it again" start_on "$kind" "$dir" || return
     step "$name every acknowledged message is there" java_run ReadAll topic=torn acked="$acked.1,$acked.2,$acked.3" || return
     step "$name $kind stops" server_stop "$kind" "$dir" || return
-    step "$name the store is sound" store_check "$kind" "$dir"
+    step "$name the store is sound" exchange_check "$kind" "$dir"
 }
 
 part_exchange() {
