@@ -51,14 +51,14 @@ static void test_released_groups_hold_nothing(void **state)
 
 static void test_expiry(void **state)
 {
-    struct lock_manager *m = lock_manager_new(60);
+    struct lock_manager *m = lock_manager_new(500);
     log_set_level(LOG_ERROR);
     assert_true(lock_try(m, G, T, B, 0, X));
-    usleep(40000);
+    usleep(300000);
     assert_true(lock_try(m, G, T, B, 0, X)); /* refreshed */
-    usleep(40000);
+    usleep(300000);
     assert_false(lock_try(m, G, T, B, 0, Y));
-    usleep(60000);
+    usleep(600000);
     assert_false(lock_any_held(m, G));
     assert_true(lock_try(m, G, T, B, 0, Y));
     assert_false(lock_try(m, G, T, B, 0, X));
