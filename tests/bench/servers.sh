@@ -1,0 +1,88 @@
+# Starts both kinds of server for measurements, without waiting, so that the start itself can be measured. Sourced by bench.sh.
+
+seconds_now() { date +%s; }
+millis_now() { echo $(($(date +%s%N) / 1000000)); }
+kind_name() { [ "$1" = oracle ] && echo "Java 5.3.3" || echo "Crocket"; }
+
+# The shipped size of files, and brokers that do not refuse sends because the generator takes their cores.
+bench_settings="mappedFileSizeCommitLog=1073741824 waitTimeMillsInSendQueue=5000"
+
+# bench_java LOG MAIN ARGS...: a JVM with the options of the shipped start scripts and 4 GiB of heap.
+bench_java() {
+    local log=$1
+    shift
+    ROCKETMQ_HOME="$E2E_BUILD/home" java -server "$@" >>"$log" 2>&1 &
+    BENCH_PID=$!
+    remember_pid $BENCH_PID
+}
+
+# launch KIND DIR [key=value ...]: name server and broker begin to start. BENCH_PID: the process that serves messages.
+launch() {
+    local kind=$1 dir=$2 run=$2.run setting
+    shift 2
+    mkdir -p "$dir" "$run"
+    if [ "$kind" = oracle ]; then
+        # shellcheck disable=SC2086
+        oracle_settings "$dir" $bench_settings "$@" >"$run/broker.conf"
+        printf 'listenPort=%s\nkvConfigPath=%s/kvConfig.json\n' "$NAMESRV_PORT" "$run" >"$run/namesrv.conf"
+        bench_java "$run/namesrv.log" -Xms256m -Xmx256m -Duser.home="$E2E_BUILD/home" \
+            -Drmq.logback.configurationFile="$E2E_DIR/logback-quiet.xml" -cp "$E2E_BUILD/java/lib/*" \
+            org.apache.rocketmq.namesrv.NamesrvStartup -c "$run/namesrv.conf"
+        echo $BENCH_PID >"$run/namesrv.pid"
+        bench_java "$run/broker.log" -Xms4g -Xmx4g -XX:+UseG1GC -XX:G1HeapRegionSize=16m -XX:G1ReservePercent=25 \
+            -XX:InitiatingHeapOccupancyPercent=30 -XX:SoftRefLRUPolicyMSPerMB=0 -XX:-OmitStackTraceInFastThrow \
+            -XX:MaxDirectMemorySize=15g -XX:-UseLargePages -Duser.home="$E2E_BUILD/home" \
+            -Drmq.logback.configurationFile="$E2E_DIR/logback-quiet.xml" -cp "$E2E_BUILD/java/lib/*" \
+            org.apache.rocketmq.broker.BrokerStartup -c "$run/broker.conf"
+        echo $BENCH_PID >"$run/broker.pid"
+        return 0
+    fi
+    set -- $bench_settings "$@"
+    for setting; do
+        shift
+        set -- "$@" --set "$setting"
+    done
+    "$CROCKET" server --data "$dir" --namesrv-port "$NAMESRV_PORT" --broker-port "$BROKER_PORT" \
+        --set "brokerClusterName=$E2E_CLUSTER" --set "brokerName=$E2E_BROKER" "$@" >"$run/crocket.log" 2>"$run/crocket.err" &
+    BENCH_PID=$!
+    remember_pid $BENCH_PID
+    echo $BENCH_PID >"$run/crocket.pid"
+}
+
+try_send() { "$CROCKET" send -q -n "$NAMESRV" --group bench_start "$1" -m hello >/dev/null 2>&1; }
+
+# wait_for_send TOPIC: until a message is acknowledged.
+wait_for_send() {
+    local left=60000
+    until try_send "$1"; do
+        left=$((left - 1))
+        { [ $left -gt 0 ] && ! pid_is_gone "$BENCH_PID"; } || return 1
+        sleep 0.001
+    done
+}
+
+# start KIND DIR [key=value ...]: up and serving. START_MS: from the launch to the first acknowledged message.
+start() {
+    local from
+    from=$(millis_now)
+    launch "$@"
+    if ! wait_for_send "StartTopic"; then
+        show_tail "$2.run/broker.log"
+        show_tail "$2.run/crocket.err"
+        die "$(kind_name "$1") does not serve; see $2.run"
+    fi
+    START_MS=$(($(millis_now) - from))
+}
+
+# remove DIR: stops what serves it and deletes it.
+end_server() { server_stop "$1" "$2" || say "$(kind_name "$1") did not end well"; }
+remove() { rm -rf "$1" "$1.run"; }
+
+# Anonymous memory of all processes of the server, in KiB.
+anonymous_kib() {
+    local pid sum=0
+    for pid in $(cat "$1.run"/*.pid); do
+        sum=$((sum + $(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$pid/status")))
+    done
+    echo $sum
+}
