@@ -92,10 +92,10 @@ static bool make_key(struct key *k, struct str group, struct str topic)
 {
     if (topic.len + group.len + 1 > sizeof k->text)
         return false;
-    if (topic.len)
+    if (topic.ptr)
         memcpy(k->text, topic.ptr, topic.len);
     k->text[topic.len] = '@';
-    if (group.len)
+    if (group.ptr)
         memcpy(k->text + topic.len + 1, group.ptr, group.len);
     k->s = str_make(k->text, topic.len + group.len + 1);
     return true;
