@@ -102,7 +102,7 @@ static void test_reset(void **state)
 static int64_t sum;
 static void add(void *arg, int32_t queue_id, int64_t offset)
 {
-    sum += queue_id * 1000 + offset;
+    sum += (int64_t)queue_id * 1000 + offset;
 }
 
 static void test_several(void **state)
