@@ -164,8 +164,6 @@ static int read_roles(struct server_conf *c, const char *list, struct err *err)
                            "--roles %s: there is no role \"%.*s\"; write namesrv, broker or namesrv,broker", list,
                            STR_ARG(word));
     }
-    if (c->roles == 0)
-        return err_set(err, EINVAL, "--roles is empty; write namesrv, broker or namesrv,broker");
     return 0;
 }
 

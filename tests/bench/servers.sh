@@ -16,7 +16,10 @@ bench_java() {
     remember_pid $BENCH_PID
 }
 
-# launch KIND DIR [key=value ...]: name server and broker begin to start. BENCH_PID: the process that serves messages.
+port_is_taken() { ! port_is_free "$1"; }
+
+# launch KIND DIR [key=value ...]: the broker begins to start. Java's name server is up before: a broker that misses it waits long until
+# it asks again. BENCH_PID: the process that serves messages. LAUNCHED: when it was launched, in ms.
 launch() {
     local kind=$1 dir=$2 run=$2.run setting
     shift 2
@@ -29,6 +32,8 @@ launch() {
             -Drmq.logback.configurationFile="$E2E_DIR/logback-quiet.xml" -cp "$E2E_BUILD/java/lib/*" \
             org.apache.rocketmq.namesrv.NamesrvStartup -c "$run/namesrv.conf"
         echo $BENCH_PID >"$run/namesrv.pid"
+        wait_until 60 port_is_taken "$NAMESRV_PORT" || die "the Java name server does not come up; see $run/namesrv.log"
+        LAUNCHED=$(millis_now)
         bench_java "$run/broker.log" -Xms4g -Xmx4g -XX:+UseG1GC -XX:G1HeapRegionSize=16m -XX:G1ReservePercent=25 \
             -XX:InitiatingHeapOccupancyPercent=30 -XX:SoftRefLRUPolicyMSPerMB=0 -XX:-OmitStackTraceInFastThrow \
             -XX:MaxDirectMemorySize=15g -XX:-UseLargePages -Duser.home="$E2E_BUILD/home" \
@@ -42,6 +47,7 @@ launch() {
         shift
         set -- "$@" --set "$setting"
     done
+    LAUNCHED=$(millis_now)
     "$CROCKET" server --data "$dir" --namesrv-port "$NAMESRV_PORT" --broker-port "$BROKER_PORT" \
         --set "brokerClusterName=$E2E_CLUSTER" --set "brokerName=$E2E_BROKER" "$@" >"$run/crocket.log" 2>"$run/crocket.err" &
     BENCH_PID=$!
@@ -63,18 +69,15 @@ wait_for_send() {
 
 # start KIND DIR [key=value ...]: up and serving. START_MS: from the launch to the first acknowledged message.
 start() {
-    local from
-    from=$(millis_now)
     launch "$@"
     if ! wait_for_send "StartTopic"; then
         show_tail "$2.run/broker.log"
         show_tail "$2.run/crocket.err"
         die "$(kind_name "$1") does not serve; see $2.run"
     fi
-    START_MS=$(($(millis_now) - from))
+    START_MS=$(($(millis_now) - LAUNCHED))
 }
 
-# remove DIR: stops what serves it and deletes it.
 end_server() { server_stop "$1" "$2" || say "$(kind_name "$1") did not end well"; }
 remove() { rm -rf "$1" "$1.run"; }
 

@@ -243,6 +243,15 @@ void pull_frame_write(struct buf *out, const struct pull_spec *s, int64_t offset
 /* ---- responses -----------------------------------------------------------------------------------------------------
  */
 
+/* What rem_decode sets before it reads a header; the fields' array stays as it is. */
+static void clear_command(struct rem_command *c)
+{
+    c->code = c->version = c->opaque = c->flag = 0;
+    c->n_ext = 0;
+    c->has_ext = false;
+    c->remark = c->body = STR_NULL;
+}
+
 static bool read_number(const uint8_t *at, const uint8_t *end, int64_t *out)
 {
     bool negative = at < end && *at == '-';
@@ -285,6 +294,7 @@ static bool read_json(uint8_t *header, size_t len, struct bench_response *out, i
         return false;
     memcpy(copy, header, len);
     copy[len] = '\0';
+    clear_command(&c);
     bool ok = rem_decode_json_header(copy, len, &c, &why);
     free(copy);
     if (!ok)
@@ -334,6 +344,7 @@ int64_t bench_response_i64(const struct bench_response *r, const char *key, int6
     if (r->binary) {
         struct rem_command c;
         const char *why;
+        clear_command(&c);
         if (!rem_decode_binary_header(r->header, r->header_len, &c, &why) || !str_to_i64(rem_ext(&c, key), &value))
             return otherwise;
         return value;
@@ -356,6 +367,7 @@ void bench_response_remark(const struct bench_response *r, char *out, size_t cap
     if (copy == NULL)
         return;
     memcpy(copy, r->header, r->header_len);
+    clear_command(&c);
     bool ok = r->binary ? rem_decode_binary_header((uint8_t *)copy, r->header_len, &c, &why)
                         : rem_decode_json_header(copy, r->header_len, &c, &why);
     if (ok && !str_is_null(c.remark))
