@@ -103,6 +103,9 @@ static void test_group_that_wants_no_notices(void **state)
                      RESP_SUCCESS);
     beat(c, "c1", "quiet", "", T1);
     beat(c, "c1", "loud", "", T1);
+    client_await_request(c, REQ_NOTIFY_CONSUMER_IDS_CHANGED); /* of himself */
+    beat(d, "d1", "quiet", "", T1);
+    beat(d, "d1", "loud", "", T1);
     client_await_request(c, REQ_NOTIFY_CONSUMER_IDS_CHANGED);
     expect_field(c, "consumerGroup", "loud");
 }

@@ -205,6 +205,21 @@ static void test_goes_on_behind_a_torn_line(void **state)
     assert_int_equal(n, 3);
 }
 
+/* A line without its end may have lost more than that. */
+static void test_line_without_end(void **state)
+{
+    int n = 0;
+    put("A", 3);
+    assert_int_equal(truncate(journal_path, file_size(journal_path) - 1), 0);
+    config_journal_free(j);
+    j = config_journal_new(topics_path);
+    assert_int_equal(config_journal_replay(j, NULL, count_change, &n), 0);
+    put("B", 4);
+    config_journal_free(j);
+    j = config_journal_new(topics_path);
+    assert_int_equal(config_journal_replay(j, NULL, count_change, &n), 1);
+}
+
 /* Groups have their changes kept in the same way. */
 static void test_groups(void **state)
 {
@@ -247,6 +262,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_void_after_another_broker, start, finish),
         cmocka_unit_test_setup_teardown(test_torn, start, finish),
         cmocka_unit_test_setup_teardown(test_goes_on_behind_a_torn_line, start, finish),
+        cmocka_unit_test_setup_teardown(test_line_without_end, start, finish),
         cmocka_unit_test_setup_teardown(test_groups, start, finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

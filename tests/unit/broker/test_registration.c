@@ -267,6 +267,30 @@ static void test_name_server_comes_back(void **state)
     fixture_stop(&f);
 }
 
+/* Nothing but the connection broke: a name server forgets a broker with it. */
+static void test_connection_breaks(void **state)
+{
+    broker_begin(NULL, NULL);
+    uint16_t port = ns.port;
+    ns_end();
+    forget();
+    ns_begin(port);
+    WAIT_UNTIL(queues("TBW102") == 8);
+    fixture_stop(&f);
+}
+
+/* A name server that lost what it knew refuses the one new topic; then it gets all. */
+static void test_refused(void **state)
+{
+    broker_begin(NULL, NULL);
+    forget();
+    put("One", 2);
+    WAIT_UNTIL(queues("One") == 2);
+    assert_int_equal(queues("TBW102"), 8);
+    assert_int_equal(ns.refusals, 1);
+    fixture_stop(&f);
+}
+
 /* A broker starts without its name servers, and a dead one does not slow it down. */
 static void test_name_server_comes_late(void **state)
 {
@@ -376,6 +400,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_in_few_registrations, setup, teardown),
         cmocka_unit_test_setup_teardown(test_changes_gather, setup, teardown),
         cmocka_unit_test_setup_teardown(test_name_server_comes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_connection_breaks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_name_server_comes_late, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_of_two, setup, teardown),
         cmocka_unit_test_setup_teardown(test_order_topics, setup, teardown),
