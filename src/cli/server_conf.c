@@ -250,7 +250,7 @@ static int default_broker_name(struct server_conf *c, struct err *err)
 /* What was not said follows from what was. */
 static int complete(struct server_conf *c, struct err *err)
 {
-    char text[512], ip[64];
+    char ip[64];
     if (!c->listen_set && replace(&c->listen, c->all_in_one ? "127.0.0.1" : "0.0.0.0", err))
         return -1;
     if (is_wildcard(c->listen) && replace(&c->listen, "0.0.0.0", err))
@@ -289,12 +289,17 @@ static int complete(struct server_conf *c, struct err *err)
         if (env && *env && replace(&c->broker.namesrv_addr, env, err))
             return -1;
     }
-    /* Name servers of its own host only: a broker beside them needs no -n. Port 0 is filled in when it listens. */
-    if ((c->broker.namesrv_addr == NULL || c->broker.namesrv_addr[0] == '\0') && (c->roles & SERVER_NAMESRV)) {
-        snprintf(text, sizeof text, "%s:%d", is_wildcard(c->listen) ? "127.0.0.1" : c->listen, c->namesrv.listenPort);
-        return replace(&c->broker.namesrv_addr, text, err);
-    }
     return 0;
+}
+
+int server_conf_namesrv_listens(struct server_conf *c, uint16_t port, struct err *err)
+{
+    char text[512];
+    c->namesrv.listenPort = port;
+    if (c->broker.namesrv_addr && c->broker.namesrv_addr[0])
+        return 0;
+    snprintf(text, sizeof text, "%s:%u", is_wildcard(c->listen) ? "127.0.0.1" : c->listen, port);
+    return replace(&c->broker.namesrv_addr, text, err);
 }
 
 int server_conf_load(struct server_conf *c, const struct args *args, unsigned roles, bool all_in_one, struct err *err)

@@ -32,6 +32,8 @@ extern const size_t server_option_count;
 
 /* roles: what the subcommand stands for; --roles replaces it. -1 with err: what is wrong, where, what to do. */
 int server_conf_load(struct server_conf *c, const struct args *args, unsigned roles, bool all_in_one, struct err *err);
+/* The name server of this process listens there: the broker beside it is told, unless it was given addresses. */
+int server_conf_namesrv_listens(struct server_conf *c, uint16_t port, struct err *err);
 void server_conf_free(struct server_conf *c);
 /* key=value lines of all roles, as the Java servers print with -p. */
 void server_conf_print(const struct server_conf *c, struct buf *out);

@@ -22,9 +22,9 @@ struct server {
 
 static int namesrv_role_create(struct server *s, struct err *err)
 {
-    const struct server_conf *c = s->conf;
+    struct server_conf *c = s->conf;
     s->namesrv = namesrv_create(&c->namesrv, &s->pool, str_from(c->listen), (uint16_t)c->namesrv.listenPort, err);
-    return s->namesrv ? 0 : -1;
+    return s->namesrv ? server_conf_namesrv_listens(c, namesrv_port(s->namesrv), err) : -1;
 }
 
 static void namesrv_role_drain(struct server *s)

@@ -51,7 +51,8 @@ static void all_in_one_keeps_to_the_loopback(void **state)
     assert_int_equal(load(BOTH, true, "--data /tmp/x"), 0);
     assert_string_equal(conf.listen, "127.0.0.1");
     assert_string_equal(conf.broker.broker_ip1, "127.0.0.1");
-    assert_string_equal(conf.broker.namesrv_addr, "127.0.0.1:9876");
+    assert_int_equal(server_conf_namesrv_listens(&conf, 4711, &err), 0);
+    assert_string_equal(conf.broker.namesrv_addr, "127.0.0.1:4711");
     assert_int_equal(conf.broker.listen_port, 10911);
     assert_int_equal(conf.store.haListenPort, 10912);
     assert_string_equal(conf.store.storePathRootDir, "/tmp/x");
@@ -76,6 +77,7 @@ static void a_broker_takes_name_servers_from_the_environment_unless_told(void **
     assert_string_equal(conf.broker.namesrv_addr, "env:1");
     server_conf_free(&conf);
     assert_int_equal(load(SERVER_BROKER, false, "-n told:1;told:2"), 0);
+    assert_int_equal(server_conf_namesrv_listens(&conf, 4711, &err), 0);
     assert_string_equal(conf.broker.namesrv_addr, "told:1;told:2");
     unsetenv("NAMESRV_ADDR");
 }
