@@ -4,22 +4,21 @@
 #include <stdio.h>
 #include <string.h>
 
-int err_set(struct err *err, int code, const char *fmt, ...)
+void err_fill(struct err *err, int code, const char *fmt, ...)
 {
     if (err == NULL)
-        return -1;
+        return;
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
     err->code = code;
-    return -1;
 }
 
-int err_sys(struct err *err, int code, const char *fmt, ...)
+void err_fill_sys(struct err *err, int code, const char *fmt, ...)
 {
     if (err == NULL)
-        return -1;
+        return;
     va_list ap;
     va_start(ap, fmt);
     int n = vsnprintf(err->text, sizeof err->text, fmt, ap);
@@ -27,5 +26,4 @@ int err_sys(struct err *err, int code, const char *fmt, ...)
     if (n >= 0 && (size_t)n < sizeof err->text)
         snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", strerror(code));
     err->code = code;
-    return -1;
 }

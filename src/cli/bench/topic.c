@@ -107,7 +107,7 @@ int bench_route_load(struct bench_route *r, const struct bench_options *o, struc
     if (rc == 1)
         rc = create_topic(c, o, err) ? -1 : 1;
     while (rc == 1 && clock_mono_ms() < deadline) { /* until the broker has told the name server */
-        const struct timespec step = {.tv_nsec = ROUTE_STEP_MS * 1000000};
+        const struct timespec step = {.tv_nsec = ROUTE_STEP_MS * 1000000L};
         nanosleep(&step, NULL);
         rc = ask_route(r, c, o, err);
     }
