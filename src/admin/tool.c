@@ -106,7 +106,7 @@ static int compare_queues(const void *a, const void *b)
 
 int tool_queues(struct tool *t, struct str topic, int32_t perm, struct tool_queue **out, size_t *count, struct err *err)
 {
-    struct topic_route route;
+    struct topic_route route = {0};
     size_t n = 0;
     if (tool_route(t, topic, &route, err))
         return -1;

@@ -103,9 +103,9 @@ static const char *similar_key(struct server_conf *c, struct str key, struct err
 static int read_file(struct server_conf *c, const char *path, struct err *err)
 {
     struct arena arena = {0};
-    struct properties p;
+    struct properties p = {0};
     char *text = NULL, *full = realpath(path, NULL);
-    size_t len;
+    size_t len = 0;
     int rc = full ? fs_load(fs_real(), full, CONFIG_FILE_MAX, &text, &len) : -errno;
     if (rc) {
         free(full);

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 enum { TIMEOUT_MS = 30000, SUSPEND_MS = 15000, ROUTE_MS = 10000, BATCH = 32 };
@@ -62,6 +61,19 @@ static const struct followed *find_queue(const struct follower *f, const struct 
     return NULL;
 }
 
+/* The few queues of a topic: the whole list is made anew, in the arena. */
+static int add_queue(struct follower *f, const struct followed *q, struct err *err)
+{
+    struct followed *all = arena_alloc(&f->tool.arena, (f->queue_count + 1) * sizeof *all);
+    if (all == NULL)
+        return err_set(err, ENOMEM, "out of memory");
+    if (f->queue_count)
+        memcpy(all, f->queues, f->queue_count * sizeof *all);
+    all[f->queue_count++] = *q;
+    f->queues = all;
+    return 0;
+}
+
 /* Adds queues that are not followed yet. */
 static int look_for_queues(struct follower *f, struct err *err)
 {
@@ -80,15 +92,11 @@ static int look_for_queues(struct follower *f, struct err *err)
     for (size_t i = 0; i < n; i++) {
         if (find_queue(f, &all[i]))
             continue;
-        struct followed *more = realloc(f->queues, (f->queue_count + 1) * sizeof *more);
-        if (more == NULL)
-            return err_set(err, ENOMEM, "out of memory");
-        f->queues = more;
-        struct followed *q = &f->queues[f->queue_count];
-        *q = (struct followed){.queue = all[i]};
-        if (start_offset(f, q, !first, err))
+        struct followed found = {.queue = all[i]};
+        if (start_offset(f, &found, !first, err))
             return -1;
-        f->queue_count++;
+        if (add_queue(f, &found, err))
+            return -1;
     }
     return 0;
 }
@@ -236,7 +244,6 @@ int cmd_tail(int argc, char **argv)
     f.topic = str_from(args.plain[0]);
     int rc = args_i64(&args, "count", 1, INT64_MAX, &f.left, &err) ||
              tool_init(&f.tool, args_get(&args, "namesrvAddr"), TIMEOUT_MS, &err) || follow(&f, &err);
-    free(f.queues);
     buf_free(&f.out);
     tool_free(&f.tool);
     return rc ? cmd_fail(&err) : 0;

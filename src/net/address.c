@@ -67,7 +67,8 @@ void net_address_of_this_host(char out[64])
 {
     /* Connecting a datagram socket sends nothing; it only asks the kernel which source address a route would use. */
     snprintf(out, 64, "127.0.0.1");
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(0xC0000201)}, from;
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(0xC0000201)};
+    struct sockaddr_in from = {0};
     socklen_t len = sizeof from;
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)

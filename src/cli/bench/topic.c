@@ -30,7 +30,7 @@ static int ask_route(struct bench_route *r, struct sync_client *c, const struct 
     struct arena arena = {0};
     struct rem_frame f;
     struct rem_command answer;
-    struct topic_route route;
+    struct topic_route route = {0};
     sync_begin(c, &f, REQ_GET_ROUTEINFO_BY_TOPIC);
     rem_frame_str(&f, "topic", str_from(o->topic));
     int rc = sync_call_any(c, o->namesrv, &f, STR_NULL, &answer, err);
