@@ -53,6 +53,9 @@ struct fs {
      * datasync behind it empties the disk's own cache. Costs no more than the range, whatever else of the file is
      * dirty. */
     int (*sync_range)(const struct fs *fs, int fd, int64_t at, int64_t n);
+    /* Everything written and named so far on the file system that holds the descriptor's file is durable: for many
+     * files at once. Reports what failed since the descriptor was opened, whichever file it was. */
+    int (*sync_all)(const struct fs *fs, int fd);
     /* Real blocks for [0, size), reading as zero, and the size of the file set to it. */
     int (*allocate)(const struct fs *fs, int fd, int64_t size);
     int (*truncate)(const struct fs *fs, int fd, int64_t size);

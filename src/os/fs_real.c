@@ -101,6 +101,11 @@ static int real_sync_range(const struct fs *fs, int fd, int64_t at, int64_t n)
     return errno == ENOSYS || errno == EOPNOTSUPP ? real_datasync(fs, fd) : fail();
 }
 
+static int real_sync_all(const struct fs *fs, int fd)
+{
+    return syncfs(fd) ? fail() : 0;
+}
+
 static int real_allocate(const struct fs *fs, int fd, int64_t size)
 {
     for (;;) {
@@ -304,6 +309,7 @@ const struct fs *fs_real(void)
         .pwrite = real_pwrite,
         .pwritev = real_pwritev,
         .datasync = real_datasync,
+        .sync_all = real_sync_all,
         .sync_range = real_sync_range,
         .allocate = real_allocate,
         .truncate = real_truncate,

@@ -38,10 +38,12 @@ struct cq_set *cq_set_new(const struct fs *fs, const char *dir, int64_t file_siz
     set->file_size = file_size - file_size % CQ_ENTRY_SIZE;
     set->trusted_end = -1;
     set->front = -1;
+    set->anchor_fd = -1;
     set->dir = strdup(dir);
     struct cq_table *t = table_new(TABLE_FIRST, NULL);
     atomic_init(&set->table, t);
     pthread_mutex_init(&set->create, NULL);
+    pthread_mutex_init(&set->work, NULL);
     pthread_mutex_init(&set->io, NULL);
     if (cq_files_init(&set->files) || set->dir == NULL || t == NULL || set->file_size < CQ_ENTRY_SIZE) {
         cq_set_free(set);
@@ -54,6 +56,8 @@ void cq_set_free(struct cq_set *set)
 {
     if (set == NULL)
         return;
+    if (set->anchor_fd >= 0)
+        set->fs->close(set->fs, set->anchor_fd);
     cq_files_free(set);
     struct cq_table *t = atomic_load(&set->table);
     for (size_t i = 0; t && i < t->cap; i++) {
@@ -78,6 +82,7 @@ void cq_set_free(struct cq_set *set)
         free(s);
     }
     pthread_mutex_destroy(&set->create);
+    pthread_mutex_destroy(&set->work);
     pthread_mutex_destroy(&set->io);
     free(set->watched);
     free(set->unsynced);
@@ -219,7 +224,7 @@ int64_t cq_set_dispatched(const struct cq_set *set)
 }
 
 /* With io and the append lock held: as if the queue had never had an entry. last_end stays, so that a repeated dispatch
- * of the deleted messages is still recognised. */
+ * of the deleted messages is still recognised. The files are left to the background thread. */
 static void empty(struct cq *q)
 {
     atomic_store(&q->max, 0);
@@ -228,34 +233,26 @@ static void empty(struct cq *q)
     atomic_store_explicit(&q->next, 0, memory_order_release);
     atomic_store_explicit(&q->persisted, 0, memory_order_relaxed);
     q->min_physical = -1;
+    q->purge = q->first_file >= 0;
     atomic_fetch_or(&q->flags, CQ_DELETED);
+    cq_mark_dirty(q);
 }
 
 void cq_set_delete_topic(struct cq_set *set, struct str topic)
 {
-    pthread_mutex_lock(&set->io);
     struct cq_table *t = atomic_load_explicit(&set->table, memory_order_acquire);
-    struct cq *any = NULL;
     for (size_t i = 0; i < t->cap; i++) {
         struct cq *q = atomic_load_explicit(&t->slots[i], memory_order_acquire);
         if (q == NULL || !str_eq(cq_topic(q), topic))
             continue;
+        pthread_mutex_lock(&set->io);
         if (set->append_lock)
             set->append_lock(set->append_arg);
         empty(q);
         if (set->append_unlock)
             set->append_unlock(set->append_arg);
-        cq_files_remove(q);
-        any = q;
+        pthread_mutex_unlock(&set->io);
     }
-    char path[CQ_PATH_SIZE];
-    if (any && cq_path(any, -1, path) == 0) {
-        /* Other files may be in the topic's folder: then it stays. */
-        *strrchr(path, '/') = '\0';
-        (void)set->fs->rmdir(set->fs, path);
-    }
-    cq_retired_free(set);
-    pthread_mutex_unlock(&set->io);
 }
 
 struct str cq_topic(const struct cq *q)

@@ -6,8 +6,8 @@
  *
  * Ownership: the set owns the queues; they live until cq_set_free. Deleted queues are marked and emptied.
  * Threads: cq_append / cq_publish only by the holder of the append lock or the flusher (the store serialises them);
- * readers from any thread; cq_set_persist, _truncate_front, _delete_topic from any thread that may block (they wait for
- * each other); load, truncate and the settings before the store is in use.
+ * readers and cq_set_delete_topic from any thread; cq_set_persist, _truncate_front from any thread that may block (they
+ * wait for each other); load, truncate and the settings before the store is in use.
  */
 #ifndef CROCKET_STORE_CONSUMEQUEUE_H
 #define CROCKET_STORE_CONSUMEQUEUE_H
@@ -48,8 +48,8 @@ struct cq *cq_get(struct cq_set *set, struct str topic, int32_t queue_id, bool c
 /* Every queue that is not deleted. Queues created meanwhile may be missed. */
 void cq_set_each(struct cq_set *set, void (*fn)(void *arg, struct cq *q), void *arg);
 size_t cq_set_count(const struct cq_set *set);
-/* Empties the topic's queues and removes their files; takes the append lock for moments. A queue used again starts at
- * 0. */
+/* Empties the topic's queues; the next cq_set_persist removes their files. Takes the append lock for moments and may
+ * wait for the writing of one queue. A queue used again starts at 0. */
 void cq_set_delete_topic(struct cq_set *set, struct str topic);
 
 /* The offset the next appended message gets. Under the append lock. */

@@ -60,6 +60,7 @@ struct cq {
     uint8_t idle_rounds;
     uint8_t topic_len;
     bool watched; /* in set->watched */
+    bool purge;   /* deleted: its files are to be removed */
 
     int64_t unsynced; /* file (byte offset) written since the last sync and noted in set->unsynced, -1 none */
     char topic[];     /* NUL-terminated */
@@ -123,7 +124,9 @@ struct cq_set {
     void (*append_lock)(void *arg), (*append_unlock)(void *arg);
     void *append_arg;
 
-    pthread_mutex_t io; /* one background operation at a time; guards everything below */
+    pthread_mutex_t work; /* one background operation at a time */
+    pthread_mutex_t io;   /* of one queue after the other inside such an operation, so that a deletion waits only for
+                             one; guards everything below and what the background thread writes in a queue */
     _Atomic(struct cq *) dirty;
     struct cq *
         *watched; /* queues looked at again in the next round: not yet written, or with a tail to drop when idle */
@@ -131,6 +134,8 @@ struct cq_set {
     struct cq_chunk *retired;
     struct cq_unsynced *unsynced;
     size_t n_unsynced, cap_unsynced;
+    bool sync_failed;
+    int anchor_fd; /* any queue file, open for good, so that its file system's errors are not missed; -1 not yet */
     int64_t front; /* log_min of the last cq_set_truncate_front */
 };
 

@@ -11,6 +11,7 @@
 
 enum {
     LEAST_ENTRIES = 2 * 4096 / CQ_ENTRY_SIZE, /* a tail below this waits for a sync, unless many wait */
+    SYNC_ALL_FROM = 64,                       /* files from which on the whole file system is synced at once */
     WAITING_MAX = 1000000,                    /* entries that may wait in all */
     IDLE_ROUNDS = 4,                          /* rounds without an append until a tail leaves memory */
 };
@@ -120,6 +121,17 @@ static bool watch(struct cq *q)
     return true;
 }
 
+/* The files of a deleted queue, and its topic's folder with the last of them. */
+static void purge(struct cq *q)
+{
+    char path[CQ_PATH_SIZE];
+    q->purge = false;
+    if (cq_files_remove(q) == 0 && cq_path(q, -1, path) == 0) {
+        *strrchr(path, '/') = '\0';
+        (void)q->set->fs->rmdir(q->set->fs, path);
+    }
+}
+
 struct round {
     int64_t least;      /* write tails of at least this many entries */
     int64_t waiting;    /* entries left in tails */
@@ -131,6 +143,8 @@ struct round {
 /* One queue in one round; false: nothing more to do for it until it is marked dirty again. */
 static bool visit(struct cq *q, struct round *round)
 {
+    if (q->purge)
+        purge(q);
     int64_t next = atomic_load_explicit(&q->next, memory_order_acquire);
     int64_t from = atomic_load_explicit(&q->persisted, memory_order_relaxed);
     bool moved = next > from;
@@ -169,6 +183,7 @@ static void visit_dirty(struct cq_set *set, struct round *round)
         q->idle_rounds = 0;
         if (!q->watched && !watch(q)) {
             round->error = -ENOMEM;
+            round->written_to = -1;
             cq_mark_dirty(q);
         }
         q = next;
@@ -176,10 +191,11 @@ static void visit_dirty(struct cq_set *set, struct round *round)
     size_t kept = 0;
     for (size_t i = 0; i < set->n_watched; i++) {
         q = set->watched[i];
-        if (visit(q, round))
+        pthread_mutex_lock(&set->io);
+        q->watched = visit(q, round);
+        pthread_mutex_unlock(&set->io);
+        if (q->watched)
             set->watched[kept++] = q;
-        else
-            q->watched = false;
     }
     set->n_watched = kept;
     if (kept == 0 && set->cap_watched > 65536) {
@@ -209,11 +225,11 @@ static int sync_names(const struct cq *q)
     return sync_folder(q->set, path);
 }
 
-static int sync_files(struct cq_set *set, struct cq **failed)
+static int sync_each(struct cq_set *set, const struct cq_unsynced *list, size_t n, struct cq **failed)
 {
     bool created = false;
-    for (size_t i = 0; i < set->n_unsynced; i++) {
-        struct cq_unsynced *u = &set->unsynced[i];
+    for (size_t i = 0; i < n; i++) {
+        const struct cq_unsynced *u = &list[i];
         struct cq_file *file;
         *failed = u->q;
         int r = cq_file_acquire(u->q, u->start, true, false, &file, NULL);
@@ -230,45 +246,77 @@ static int sync_files(struct cq_set *set, struct cq **failed)
         if (r)
             return r;
     }
-    int r = created ? sync_folder(set, set->dir) : 0;
-    if (r)
-        return r;
-    for (size_t i = 0; i < set->n_unsynced; i++)
-        set->unsynced[i].q->unsynced = -1;
-    set->n_unsynced = 0;
-    return 0;
+    return created ? sync_folder(set, set->dir) : 0;
+}
+
+/* A sync of one new file waits for a commit of the journal; of many files all together wait for one. */
+static int sync_many(struct cq_set *set, const struct cq_unsynced *list, size_t n, struct cq **failed)
+{
+    for (size_t i = 0; i < n && set->anchor_fd < 0; i++) {
+        char path[CQ_PATH_SIZE];
+        *failed = list[i].q;
+        int r = cq_path(list[i].q, list[i].start, path);
+        if (r)
+            return r;
+        set->anchor_fd = set->fs->open(set->fs, path, FS_READ);
+        if (set->anchor_fd < 0 && set->anchor_fd != -ENOENT)
+            return set->anchor_fd;
+    }
+    return set->anchor_fd < 0 ? 0 : set->fs->sync_all(set->fs, set->anchor_fd);
+}
+
+/* What is written meanwhile is noted anew and waits for the next sync. */
+static int sync_files(struct cq_set *set, struct cq **failed)
+{
+    pthread_mutex_lock(&set->io);
+    struct cq_unsynced *list = set->unsynced;
+    size_t n = set->n_unsynced;
+    set->unsynced = NULL;
+    set->n_unsynced = set->cap_unsynced = 0;
+    for (size_t i = 0; i < n; i++)
+        list[i].q->unsynced = -1;
+    pthread_mutex_unlock(&set->io);
+    int r = n >= SYNC_ALL_FROM ? sync_many(set, list, n, failed) : sync_each(set, list, n, failed);
+    free(list);
+    return r;
+}
+
+static int sync_round(struct cq_set *set, struct err *err)
+{
+    struct cq *failed = NULL;
+    /* Another sync could succeed only because the kernel has dropped what the first one could not write. */
+    int r = set->sync_failed ? -EIO : sync_files(set, &failed);
+    if (r == 0)
+        return 0;
+    set->sync_failed = true;
+    err_sys(err, -r,
+            "cannot sync consume queue %s/%d under %s: what is on the disk is not known any more; check the disk",
+            failed ? failed->topic : "?", failed ? failed->id : 0, set->dir);
+    return -2;
 }
 
 int cq_set_persist(struct cq_set *set, bool sync, int64_t log_end, int64_t *written_to, struct err *err)
 {
-    pthread_mutex_lock(&set->io);
+    pthread_mutex_lock(&set->work);
     struct round round = {.least = sync ? 1 : LEAST_ENTRIES, .written_to = log_end};
     visit_dirty(set, &round);
     if (!sync && round.error == 0 && round.waiting > WAITING_MAX) {
         round = (struct round){.least = 1, .written_to = log_end};
         visit_dirty(set, &round);
     }
+    pthread_mutex_lock(&set->io);
     cq_retired_free(set);
+    pthread_mutex_unlock(&set->io);
     int result = 0;
-    if (round.error) {
-        result = -1;
-        err_sys(
+    if (round.error)
+        result = err_sys(
             err, -round.error,
             "cannot write consume queue %s/%d under %s; its entries stay in memory and are written once this is mended",
             round.failed ? round.failed->topic : "?", round.failed ? round.failed->id : 0, set->dir);
-    } else if (sync) {
-        struct cq *failed = NULL;
-        int r = sync_files(set, &failed);
-        if (r) {
-            result = -2;
-            err_sys(
-                err, -r,
-                "cannot sync consume queue %s/%d under %s: what is on the disk is not known any more; check the disk",
-                failed ? failed->topic : "?", failed ? failed->id : 0, set->dir);
-        }
-    }
+    else if (sync)
+        result = sync_round(set, err);
     *written_to = round.written_to;
-    pthread_mutex_unlock(&set->io);
+    pthread_mutex_unlock(&set->work);
     return result;
 }
 
@@ -352,18 +400,20 @@ struct front {
 static void truncate_front(void *arg, struct cq *q)
 {
     struct front *f = arg;
+    pthread_mutex_lock(&q->set->io);
     raise_min(q, f->log_min);
     f->deleted += delete_files(q);
+    pthread_mutex_unlock(&q->set->io);
 }
 
 int64_t cq_set_truncate_front(struct cq_set *set, int64_t log_min)
 {
-    pthread_mutex_lock(&set->io);
+    pthread_mutex_lock(&set->work);
     struct front f = {.log_min = log_min};
     if (log_min > set->front) {
         cq_set_each(set, truncate_front, &f);
         set->front = log_min;
     }
-    pthread_mutex_unlock(&set->io);
+    pthread_mutex_unlock(&set->work);
     return f.deleted;
 }

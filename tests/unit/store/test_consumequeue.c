@@ -468,10 +468,11 @@ static void test_delete_topic(void **state)
     cq_set_delete_topic(f->set, TOPIC);
     char path[600];
     snprintf(path, sizeof path, "%s/TopicTest", f->dir.path);
-    assert_int_equal(file_size(path), -1);
     assert_null(cq_get(f->set, TOPIC, 0, false));
     assert_int_equal(cq_max(q), 0);
     check_entries(other, 0, 5);
+    persist(f->set, 38 * MSG);
+    assert_int_equal(file_size(path), -1);
     persist(f->set, 38 * MSG);
     assert_int_equal(file_size(path), -1);
     /* Made again: the same queue, from 0 on. */
@@ -582,11 +583,55 @@ static void test_failing_disk(void **state)
     fail_sync = -EIO;
     assert_int_equal(cq_set_persist(set, true, 25 * MSG, &to, &err), -2);
     fail_sync = 0;
-    assert_int_equal(cq_set_persist(set, true, 25 * MSG, &to, &err), 0);
-    assert_int_equal(to, 25 * MSG);
+    /* Never again: a second sync says nothing about what the first one lost. */
+    assert_int_equal(cq_set_persist(set, true, 25 * MSG, &to, &err), -2);
+    assert_int_equal(err.code, EIO);
     cq_set_free(set);
     reload(f, -1);
     check_entries(cq_get(f->set, TOPIC, 0, false), 0, 25);
+}
+
+static unsigned synced_one, synced_all;
+
+static int counting_datasync(const struct fs *fs, int fd)
+{
+    synced_one++;
+    return fs_real()->datasync(fs_real(), fd);
+}
+
+static int counting_sync_all(const struct fs *fs, int fd)
+{
+    synced_all++;
+    return fail_sync ? fail_sync : fs_real()->sync_all(fs_real(), fd);
+}
+
+/* Many new files are synced together, few one by one; nothing written means nothing synced. */
+static void test_many_files_are_synced_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct fs counting = *fs_real();
+    counting.datasync = counting_datasync;
+    counting.sync_all = counting_sync_all;
+    struct cq_set *set = cq_set_new(&counting, f->dir.path, f->file_size);
+    fill(cq_get(set, TOPIC, 0, true), 0, 25);
+    persist(set, 25 * MSG);
+    assert_int_equal(synced_one, 3);
+    assert_int_equal(synced_all, 0);
+    persist(set, 25 * MSG);
+    assert_int_equal(synced_one, 3);
+    for (int32_t id = 1; id <= 200; id++)
+        fill(cq_get(set, TOPIC, id, true), 0, 3);
+    persist(set, 25 * MSG);
+    assert_int_equal(synced_one, 3);
+    assert_int_equal(synced_all, 1);
+    for (int32_t id = 1; id <= 200; id++)
+        fill(cq_get(set, TOPIC, id, true), 3, 4);
+    struct err err;
+    int64_t to;
+    fail_sync = -EIO;
+    assert_int_equal(cq_set_persist(set, true, 25 * MSG, &to, &err), -2);
+    fail_sync = 0;
+    cq_set_free(set);
 }
 
 /* ---- readers beside the appender
@@ -699,6 +744,64 @@ static void test_readers_race_appender(void **state)
             assert_int_equal(e.tags_code, i);
         }
     }
+    cq_set_free(r.set);
+    pthread_mutex_destroy(&r.append_lock);
+}
+
+/* Topics deleted and used again while others write, read and persist: a queue shows its old life or its new one. */
+static void *delete_reader(void *arg)
+{
+    struct race *r = arg;
+    struct store_entry e[16];
+    while (!atomic_load(&r->stop)) {
+        struct cq *q = r->q[0];
+        int64_t max = cq_max(q), from = max > 9 ? max - 9 : 0;
+        int n = cq_read(q, from, e, 16, true);
+        for (int i = 0; i < n; i++)
+            if (e[i].tags_code != from + i || e[i].size != MSG)
+                abort();
+        if (n > 0)
+            atomic_fetch_add(&r->reads, 1);
+    }
+    return NULL;
+}
+
+static void test_deletion_beside_others(void **state)
+{
+    struct fixture *f = *state;
+    struct race r = {.set = cq_set_new(fs_real(), f->dir.path, 1000 * CQ_ENTRY_SIZE)};
+    pthread_mutex_init(&r.append_lock, NULL);
+    cq_set_append_lock(r.set, race_lock, race_unlock, &r);
+    r.q[0] = cq_get(r.set, TOPIC, 0, true);
+    pthread_t reader, persister;
+    pthread_create(&reader, NULL, delete_reader, &r);
+    pthread_create(&persister, NULL, race_persister, &r);
+    int64_t end = 0;
+    for (int life = 0; life < 40; life++) {
+        for (int64_t i = 0; i < 700; i++) {
+            race_lock(&r);
+            assert_int_equal(cq_next(r.q[0]), i);
+            if (!cq_append(r.q[0], i, end, MSG, i))
+                abort();
+            cq_publish(r.q[0], i + 1);
+            end += MSG;
+            atomic_store(&r.log_end, end);
+            race_unlock(&r);
+            if (i % 200 == 199)
+                usleep(500);
+        }
+        cq_set_delete_topic(r.set, TOPIC);
+        assert_ptr_equal(cq_get(r.set, TOPIC, 0, true), r.q[0]);
+        assert_int_equal(cq_max(r.q[0]), 0);
+    }
+    atomic_store(&r.stop, true);
+    pthread_join(reader, NULL);
+    pthread_join(persister, NULL);
+    assert_true(atomic_load(&r.reads) > 0);
+    persist(r.set, end);
+    char path[600];
+    snprintf(path, sizeof path, "%s/TopicTest", f->dir.path);
+    assert_int_equal(file_size(path), -1);
     cq_set_free(r.set);
     pthread_mutex_destroy(&r.append_lock);
 }
@@ -917,7 +1020,9 @@ int main(void)
         T(idle_tail_is_dropped),
         T(small_tails_wait),
         T(failing_disk),
+        T(many_files_are_synced_at_once),
         T(readers_race_appender),
+        T(deletion_beside_others),
         T(no_lost_wakeup),
         T(model),
         T(memory_of_idle_queues),
