@@ -65,7 +65,7 @@ part_admin() {
     tool updateKvConfig '^create or update kv config to namespace success' -- updateKvConfig -s e2e -k colour -v blue
     tool updateBrokerConfig "^update broker config success, $broker\$" -- updateBrokerConfig -b "$broker" -k defaultQueryMaxNum -v 33
     tools_checked
-    java_run Produce topic=admin_topic count=30 acked="$acked" >"$E2E_WORK/admin-produce.out" || fail 'admin: messages to look at'
+    java_run Produce topic=admin_topic count=30 queues=3 acked="$acked" >"$E2E_WORK/admin-produce.out" || fail 'admin: messages to look at'
     java_run ConsumeAll topic=admin_topic group=admin_group expected=30 >"$E2E_WORK/admin-consume.out" || fail 'admin: a group to look at'
     id=$(awk '$1 == 7 { print $2 }' "$acked")
 

@@ -17,12 +17,14 @@ import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageQueue;
 
 /**
  * Sends the messages first .. first + count - 1 to a topic and writes a line for each acknowledged one as it goes:
  * id, message id, queue id, queue offset.
  *
- * <p>topic= count= first=0 acked=FILE inflight=64 batch=0 (every 16th request a batch of so many) delay=0 (delay level).
+ * <p>topic= count= first=0 acked=FILE inflight=64 batch=0 (every 16th request a batch of so many) delay=0 (delay level)
+ * queues=0 (message i to queue i modulo so many; 0: the client chooses).
  * Stops at the first failed send and never sends a message twice, so that what it wrote down is what the server promised.
  * Exit status 0: all acknowledged; 3: a send failed.
  */
@@ -64,6 +66,7 @@ public final class Produce {
         String topic = arguments.text("topic");
         int batch = arguments.number("batch", 0);
         int delay = arguments.number("delay", 0);
+        int queues = arguments.number("queues", 0);
         long next = arguments.number("first", 0);
         long end = next + count;
         for (int request = 0; next < end && !failed.get(); request++) {
@@ -81,6 +84,8 @@ public final class Produce {
             try {
                 if (size > 1) {
                     producer.send(messages, answer(first, size));
+                } else if (queues > 0) {
+                    producer.send(messages.get(0), new MessageQueue(topic, Target.BROKER, (int) (first % queues)), answer(first, 1));
                 } else {
                     producer.send(messages.get(0), answer(first, 1));
                 }
