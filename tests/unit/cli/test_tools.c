@@ -22,7 +22,7 @@
 enum { WAIT_MS = 20000 };
 
 static char dir[] = "/tmp/crocket-tools-XXXXXX";
-static char namesrv[32], broker[32], namesrv_port[8], broker_port[8];
+static char namesrv[32], broker[32], namesrv_port[16], broker_port[16];
 static pid_t server;
 
 /* ---- ports and files -----------------------------------------------------------------------------------------------
