@@ -18,6 +18,7 @@
 enum {
     FILES_BACK = 3, /* Java's recovery begins at the third-last file */
     SCAN_UNITS = 204,
+    BLOCK = 4096,
     PARALLEL_FROM = 256, /* topics */
     LOADERS = 4,
 };
@@ -68,11 +69,32 @@ static int64_t units_of(const struct cq_set *set)
     return set->file_size / CQ_ENTRY_SIZE;
 }
 
-/* While recovering, everything on disk counts as written. */
-static int read_units(struct cq *q, int64_t offset, struct store_entry *out, int n)
+/* The recovery of one queue, with the page of units read last: a small queue is read once. */
+struct reader {
+    struct cq *q;
+    int64_t from; /* first unit in page */
+    int n;
+    struct store_entry page[SCAN_UNITS];
+    int64_t allocated; /* bytes of the last file that are really on the device */
+};
+
+/* Up to n units, at least one, all of one page. While recovering, everything on disk counts as written. */
+static int read_units(struct reader *in, int64_t offset, struct store_entry *out, int n)
 {
-    int r = cq_file_read(q, offset, out, n, true);
-    return r == 0 ? -ENODATA : r;
+    if (offset < in->from || offset >= in->from + in->n) {
+        int64_t file = offset - offset % units_of(in->q->set), left = file + units_of(in->q->set);
+        in->from = offset - (offset - file) % SCAN_UNITS;
+        left -= in->from;
+        int r = cq_file_read(in->q, in->from, in->page, left < SCAN_UNITS ? (int)left : SCAN_UNITS, true);
+        in->n = r > 0 ? r : 0;
+        if (r < 0 || offset >= in->from + in->n)
+            return r < 0 ? r : -ENODATA;
+    }
+    int have = (int)(in->from + in->n - offset);
+    if (n > have)
+        n = have;
+    memcpy(out, in->page + (offset - in->from), (size_t)n * sizeof *out);
+    return n;
 }
 
 static int remove_file(struct cq *q, int64_t start)
@@ -89,25 +111,28 @@ static int fail_read(const struct cq *q, int error, struct err *err)
 }
 
 /* 1: the file has its full size, 0: it is empty (was just being made when the machine stopped). */
-static int check_size(struct cq *q, int64_t start, struct err *err)
+static int check_size(struct reader *in, int64_t start, struct err *err)
 {
-    const struct fs *fs = q->set->fs;
-    char path[CQ_PATH_SIZE];
+    struct cq *q = in->q;
+    struct cq_file *file;
     struct fs_stat st;
-    int r = cq_path(q, start, path);
-    if (r == 0)
-        r = fs->stat(fs, path, &st);
+    int r = cq_file_acquire(q, start, true, false, &file, NULL);
     if (r)
         return fail_read(q, r, err);
+    r = q->set->fs->fstat(q->set->fs, file->fd, &st);
+    cq_file_release(q->set, file);
+    if (r)
+        return fail_read(q, r, err);
+    in->allocated = st.blocks_bytes;
     if (st.size == q->set->file_size && start % q->set->file_size == 0)
         return 1;
     if (st.size == 0)
         return 0;
-    return err_set(
-        err, EINVAL,
-        "consume queue file %s has %lld bytes where mappedFileSizeConsumeQueue says %lld: set that key to what the "
-        "store was written with, or remove the consumequeue folder to have it rebuilt",
-        path, (long long)st.size, (long long)q->set->file_size);
+    return err_set(err, EINVAL,
+                   "consume queue file %s/%s/%d/%020lld has %lld bytes where mappedFileSizeConsumeQueue says %lld: set "
+                   "that key to "
+                   "what the store was written with, or remove the consumequeue folder to have it rebuilt",
+                   q->set->dir, q->topic, q->id, (long long)start, (long long)st.size, (long long)q->set->file_size);
 }
 
 /* Removes the file at index i and all behind it. */
@@ -124,12 +149,13 @@ static int remove_from(struct cq *q, struct file_list *l, size_t i, struct err *
 
 /* An empty file was not synced, so nothing in it or behind it was ever counted on. After a clean stop only the last can
  * be one. */
-static int check_sizes(struct cq *q, struct file_list *l, struct err *err)
+static int check_sizes(struct reader *in, struct file_list *l, struct err *err)
 {
+    struct cq *q = in->q;
     bool clean = q->set->trusted_end == INT64_MAX;
     size_t i = clean && l->n ? l->n - 1 : 0;
     for (; i < l->n; i++) {
-        int r = check_size(q, l->starts[i], err);
+        int r = check_size(in, l->starts[i], err);
         if (r < 0 || (r == 0 && remove_from(q, l, i, err)))
             return -1;
     }
@@ -150,11 +176,11 @@ static void keep_unbroken(struct cq *q, struct file_list *l)
 }
 
 /* First invalid unit of the file that begins with unit `lo` (which is valid), or the file's end. */
-static int find_end(struct cq *q, int64_t lo, int64_t *end)
+static int find_end(struct reader *in, int64_t lo, int64_t *end)
 {
     struct store_entry page[SCAN_UNITS];
-    int64_t hi = lo + units_of(q->set);
-    int r = read_units(q, lo, page, hi - lo < SCAN_UNITS ? (int)(hi - lo) : SCAN_UNITS);
+    int64_t hi = lo + units_of(in->q->set);
+    int r = read_units(in, lo, page, hi - lo < SCAN_UNITS ? (int)(hi - lo) : SCAN_UNITS);
     if (r < 0)
         return r;
     for (int i = 1; i < r; i++) {
@@ -166,14 +192,14 @@ static int find_end(struct cq *q, int64_t lo, int64_t *end)
     lo += r - 1;
     struct store_entry e;
     if (lo + 1 < hi) {
-        if ((r = read_units(q, hi - 1, &e, 1)) < 0)
+        if ((r = read_units(in, hi - 1, &e, 1)) < 0)
             return r;
         if (cq_entry_valid(&e))
             lo = hi - 1;
     }
     while (hi - lo > 1) {
         int64_t mid = lo + (hi - lo) / 2;
-        if ((r = read_units(q, mid, &e, 1)) < 0)
+        if ((r = read_units(in, mid, &e, 1)) < 0)
             return r;
         if (cq_entry_valid(&e))
             lo = mid;
@@ -187,12 +213,12 @@ static int find_end(struct cq *q, int64_t lo, int64_t *end)
 /* Reads the units of [from, *end) one by one and lowers *end to the first that is no entry or does not follow the one
  * before it in the log: pages in the middle can be lost by a power failure, and stale units can stand behind a
  * truncation. */
-static int verify(struct cq *q, int64_t from, int64_t *end)
+static int verify(struct reader *in, int64_t from, int64_t *end)
 {
     struct store_entry page[SCAN_UNITS];
     int64_t log_end = 0;
     while (from < *end) {
-        int r = read_units(q, from, page, *end - from < SCAN_UNITS ? (int)(*end - from) : SCAN_UNITS);
+        int r = read_units(in, from, page, *end - from < SCAN_UNITS ? (int)(*end - from) : SCAN_UNITS);
         if (r < 0)
             return r;
         for (int i = 0; i < r; i++) {
@@ -211,13 +237,13 @@ static int verify(struct cq *q, int64_t from, int64_t *end)
 }
 
 /* First unit of [lo, hi) that is not known to be durable. */
-static int first_untrusted(struct cq *q, int64_t lo, int64_t hi, int64_t *first)
+static int first_untrusted(struct reader *in, int64_t lo, int64_t hi, int64_t *first)
 {
-    int64_t trusted = q->set->trusted_end;
+    int64_t trusted = in->q->set->trusted_end;
     while (lo < hi && trusted >= 0) {
         int64_t mid = lo + (hi - lo) / 2;
         struct store_entry e;
-        int r = read_units(q, mid, &e, 1);
+        int r = read_units(in, mid, &e, 1);
         if (r < 0)
             return r;
         if (!cq_entry_valid(&e) || (!cq_entry_preblank(&e) && e.physical_offset + e.size > trusted))
@@ -230,34 +256,34 @@ static int first_untrusted(struct cq *q, int64_t lo, int64_t hi, int64_t *first)
 }
 
 /* The first entry that is no blank, and the physical end of the last one. */
-static int find_bounds(struct cq *q, int64_t first, int64_t end, int64_t *min)
+static int find_bounds(struct reader *in, int64_t first, int64_t end, int64_t *min)
 {
     struct store_entry e;
     int64_t lo = first, hi = end;
-    int r = lo < hi ? read_units(q, lo, &e, 1) : 0;
+    int r = lo < hi ? read_units(in, lo, &e, 1) : 0;
     if (r < 0)
         return r;
     if (lo < hi && cq_entry_preblank(&e)) {
         while (lo < hi) {
             int64_t mid = lo + (hi - lo) / 2;
-            if ((r = read_units(q, mid, &e, 1)) < 0)
+            if ((r = read_units(in, mid, &e, 1)) < 0)
                 return r;
             if (cq_entry_preblank(&e))
                 lo = mid + 1;
             else
                 hi = mid;
         }
-        if (lo < end && (r = read_units(q, lo, &e, 1)) < 0)
+        if (lo < end && (r = read_units(in, lo, &e, 1)) < 0)
             return r;
     }
     *min = lo;
     if (lo == end)
         return 0;
-    q->min_physical = e.physical_offset;
-    if ((r = read_units(q, end - 1, &e, 1)) < 0)
+    in->q->min_physical = e.physical_offset;
+    if ((r = read_units(in, end - 1, &e, 1)) < 0)
         return r;
     if (!cq_entry_preblank(&e))
-        atomic_store_explicit(&q->last_end, e.physical_offset + e.size, memory_order_relaxed);
+        atomic_store_explicit(&in->q->last_end, e.physical_offset + e.size, memory_order_relaxed);
     return 0;
 }
 
@@ -272,11 +298,21 @@ static int note_cut(struct cq *q, int64_t file)
 
 /* 1 when the rest of the last file behind `end` is not all zero: after a power failure a page in the middle can be
  * missing, and what stands behind it would become part of the queue again once the gap is filled. */
-static int has_leftovers(struct cq *q, int64_t keep, int64_t end)
+static int has_leftovers(struct reader *in, int64_t keep, int64_t end, bool only_file)
 {
+    struct cq *q = in->q;
     struct cq_file *file;
+    int64_t per_file = units_of(q->set), last = keep / CQ_ENTRY_SIZE + per_file;
+    if (q->set->trusted_end == INT64_MAX)
+        return 0;
+    /* The units of the page at hand, then the rest by asking the file system for data. */
+    struct store_entry e;
+    for (; end < last && end >= in->from && end < in->from + in->n; end++)
+        if (read_units(in, end, &e, 1) != 1 || e.physical_offset || e.size || e.tags_code)
+            return 1;
     int64_t at = end * CQ_ENTRY_SIZE - keep;
-    if (q->set->trusted_end == INT64_MAX || at >= q->set->file_size)
+    /* A file that occupies just the blocks of its entries has nothing behind them; most queues are small. */
+    if (at >= q->set->file_size || (only_file && in->allocated == (at + BLOCK - 1) / BLOCK * BLOCK))
         return 0;
     int r = cq_file_acquire(q, keep, true, false, &file, NULL);
     if (r)
@@ -286,15 +322,16 @@ static int has_leftovers(struct cq *q, int64_t keep, int64_t end)
     return r < 0 ? r : !r;
 }
 
-static int recover_files(struct cq *q, struct file_list *l, int64_t *min, int64_t *end)
+static int recover_files(struct reader *in, struct file_list *l, int64_t *min, int64_t *end)
 {
+    struct cq *q = in->q;
     const int64_t units = units_of(q->set), first = l->starts[0] / CQ_ENTRY_SIZE;
     struct store_entry e;
     size_t n = l->n;
     *min = *end = first;
     /* Files behind the last one with an entry hold nothing. */
     for (; n > 0; n--) {
-        int r = read_units(q, l->starts[n - 1] / CQ_ENTRY_SIZE, &e, 1);
+        int r = read_units(in, l->starts[n - 1] / CQ_ENTRY_SIZE, &e, 1);
         if (r < 0)
             return r;
         if (cq_entry_valid(&e))
@@ -302,26 +339,28 @@ static int recover_files(struct cq *q, struct file_list *l, int64_t *min, int64_
     }
     int r = 0;
     if (n > 0) {
-        r = find_end(q, l->starts[n - 1] / CQ_ENTRY_SIZE, end);
+        r = find_end(in, l->starts[n - 1] / CQ_ENTRY_SIZE, end);
         int64_t from = first + (n > FILES_BACK ? (int64_t)(n - FILES_BACK) * units : 0);
         if (r == 0)
-            r = first_untrusted(q, from, *end, &from);
+            r = first_untrusted(in, from, *end, &from);
         if (r == 0)
-            r = verify(q, from, end);
+            r = verify(in, from, end);
     }
     /* Later files go; the rest of the last one must be empty, or the next recovery would take it for entries. */
     int64_t keep = *end > first ? cq_file_of(q->set, *end - 1) : l->starts[0];
     bool cut = r > 0 || l->starts[l->n - 1] > keep;
     if (r == 0)
-        r = has_leftovers(q, keep, *end);
+        r = has_leftovers(in, keep, *end, l->n == 1);
     cut |= r > 0;
     for (; r >= 0 && l->n > 0 && l->starts[l->n - 1] > keep; l->n--)
         r = remove_file(q, l->starts[l->n - 1]);
     if (r >= 0 && cut && *end * CQ_ENTRY_SIZE - keep < q->set->file_size)
         r = cq_file_zero_from(q, *end * CQ_ENTRY_SIZE);
-    if (r >= 0 && cut)
+    if (r >= 0 && cut) {
         r = note_cut(q, keep);
-    return r < 0 ? r : find_bounds(q, first, *end, min);
+        in->n = 0; /* the page at hand may show what was just wiped */
+    }
+    return r < 0 ? r : find_bounds(in, first, *end, min);
 }
 
 static void set_bounds(struct cq *q, int64_t min, int64_t end)
@@ -347,12 +386,13 @@ static int load_queue(struct cq *q, struct err *err)
     if (l.n)
         qsort(l.starts, l.n, sizeof l.starts[0], by_number);
     int64_t min = 0, end = 0;
-    r = check_sizes(q, &l, err);
+    struct reader in = {.q = q};
+    r = check_sizes(&in, &l, err);
     if (r == 0 && l.n > 0) {
         keep_unbroken(q, &l);
         atomic_store_explicit(&q->persisted, INT64_MAX, memory_order_relaxed);
         q->first_file = l.starts[0];
-        r = recover_files(q, &l, &min, &end);
+        r = recover_files(&in, &l, &min, &end);
         if (r)
             r = err_sys(err, -r,
                         "cannot recover consume queue %s/%d under %s; if the disk is sound, remove its folder to have "
