@@ -46,8 +46,8 @@ struct sync_client;
 int bench_queue_offset(struct sync_client *c, const struct bench_broker *b, const char *topic, int queue, bool max,
                        int64_t *offset, struct err *err);
 
-/* The course of a run: workers look at the phase once a round. */
-enum bench_phase { BENCH_WARMUP, BENCH_MEASURE, BENCH_STOP };
+/* The course of a run: workers wait for it to start, then look at the phase once a round. */
+enum bench_phase { BENCH_READY, BENCH_WARMUP, BENCH_MEASURE, BENCH_STOP };
 
 /* What one worker counts; padded so that workers do not disturb each other. */
 struct bench_counts {
@@ -66,6 +66,7 @@ struct bench_run {
 };
 
 void bench_run_init(struct bench_run *run, const struct bench_options *o, const struct bench_route *route);
+void bench_wait_for_start(const struct bench_run *run); /* first thing that a worker does */
 void bench_note_error(struct bench_run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 struct bench_result {

@@ -247,6 +247,7 @@ void consumer_run(void *arg)
     const int64_t limit = c->mode == CONSUME_TO_END ? c->run->options->count : 0;
     struct epoll_event events[MAX_EVENTS];
     const char *why;
+    bench_wait_for_start(c->run);
     c->now_ns = clock_mono_ns();
     while (atomic_load(&c->run->phase) != BENCH_STOP && c->done_count < c->queue_count &&
            !(limit && c->messages >= (uint64_t)limit)) {

@@ -397,6 +397,7 @@ static void run_open(struct producer *p)
 void producer_run(void *arg)
 {
     struct producer *p = arg;
+    bench_wait_for_start(p->run);
     if (p->run->options->rate)
         run_open(p);
     else if (p->epoll < 0)

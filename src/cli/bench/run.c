@@ -14,7 +14,6 @@ void bench_run_init(struct bench_run *run, const struct bench_options *o, const 
     memset(run, 0, sizeof *run);
     run->options = o;
     run->route = route;
-    run->phase = o->warmup_ms ? BENCH_WARMUP : BENCH_MEASURE;
     pthread_mutex_init(&run->first_error_lock, NULL);
 }
 
@@ -22,6 +21,12 @@ static void sleep_ms(int64_t ms)
 {
     struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
     nanosleep(&t, NULL);
+}
+
+void bench_wait_for_start(const struct bench_run *run)
+{
+    while (atomic_load(&run->phase) == BENCH_READY)
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
 }
 
 /* CPU time the process has used so far; below 0 when it cannot be told. */
@@ -70,7 +75,10 @@ void bench_watch(struct bench_run *run, unsigned workers, struct bench_result *r
 {
     const struct bench_options *o = run->options;
     struct bench_result before = {0};
-    sleep_until(run, workers, clock_mono_ms() + o->warmup_ms);
+    if (o->warmup_ms) {
+        atomic_store(&run->phase, BENCH_WARMUP);
+        sleep_until(run, workers, clock_mono_ms() + o->warmup_ms);
+    }
     double server = process_cpu(o->server_pid), own = own_cpu();
     int64_t from = clock_mono_ns();
     sum(run, workers, &before);
