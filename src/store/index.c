@@ -248,6 +248,12 @@ static int create_file(struct index *ix, struct err *err)
     if (before) {
         f->header.begin_time = f->header.end_time = before->header.end_time;
         f->header.begin_offset = f->header.end_offset = before->header.end_offset;
+        /* On disk too, since Java goes on indexing from the end that the last file names. */
+        uint8_t bytes[INDEX_HEADER_SIZE];
+        index_header_encode(&f->header, bytes);
+        ssize_t put = fs->pwrite(fs, fd, bytes, sizeof bytes, 0);
+        if (put != (ssize_t)sizeof bytes)
+            return err_sys(err, put < 0 ? (int)-put : ENOSPC, "cannot write the header of the index file %s", path);
     }
     return 0;
 }
