@@ -193,6 +193,9 @@ static void lines_are_sent_and_followed(void **state)
     assert_int_equal(count(out, "\n"), 3);
     out = run(cmd_send, "send hello -m one -m two --json --queue 1");
     assert_int_equal(count(out, "\"queueId\":1"), 2);
+    char straight[128];
+    snprintf(straight, sizeof straight, "send straight --address %s -n 127.0.0.1:1 -m x --queue 2", broker);
+    has(run(cmd_send, straight), "SEND_OK  -:2:0");
 }
 
 static void mistakes_end_with_one_line_and_code_1(void **state)
@@ -376,7 +379,11 @@ static void a_stop_is_orderly_and_a_start_finds_everything(void **state)
 {
     stop_server();
     start_server();
-    has(run(cmd_tail, "tail hello --from-beginning --count 3"), "first\n");
+    /* All that the tests before sent: which queue is read first is not settled, so only the whole is. */
+    static const char *const bodies[] = {"first\n", "second\n", "third without an end\n", "one\n", "two\n", "wanted\n"};
+    const char *out = run(cmd_tail, "tail hello --from-beginning --count 6");
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++)
+        has(out, bodies[i]);
     has(run(cmd_admin, "admin topicList"), "FromJson");
 }
 
