@@ -19,6 +19,7 @@ static const struct arg_option options[] = {
     {NULL, "property", "NAME=VALUE", false, "a property; may be repeated"},
     {NULL, "delay-level", "N", false, "deliver later: level 1 (1 s) to 18 (2 h)"},
     {"g", "group", "GROUP", false, "producer group (default crocket_send)"},
+    {NULL, "address", "ADDR", false, "straight to the broker at this address, without a name server"},
     {NULL, "broker", "NAME", false, "only to queues of this broker"},
     {NULL, "queue", "ID", false, "only to the queue of this number"},
     {"q", "quiet", NULL, false, "print nothing for messages that were stored"},
@@ -58,14 +59,27 @@ static int find_new_topic(struct sender *s, struct str topic, struct err *err)
     return 0;
 }
 
+/* One queue of a broker whose address is known; an unknown topic is made by the broker when it makes any. */
+static int take_address(struct sender *s, struct str topic, const char *address, int64_t queue, struct err *err)
+{
+    s->queues = arena_calloc(&s->tool.arena, sizeof *s->queues);
+    if (s->queues == NULL)
+        return err_set(err, ENOMEM, "out of memory");
+    s->queues[0] = (struct tool_queue){topic, STR_LIT("-"), address, queue < 0 ? 0 : (int32_t)queue};
+    s->queue_count = 1;
+    return 0;
+}
+
 static int find_queues(struct sender *s, const struct args *a, struct str topic, struct err *err)
 {
-    const char *broker = args_get(a, "broker");
+    const char *broker = args_get(a, "broker"), *address = args_get(a, "address");
     int64_t queue = -1;
     size_t n = 0;
     struct err why;
     if (args_i64(a, "queue", 0, INT32_MAX, &queue, err))
         return -1;
+    if (address)
+        return take_address(s, topic, address, queue, err);
     if (tool_queues(&s->tool, topic, TOPIC_PERM_WRITE, &s->queues, &s->queue_count, &why)) {
         if (why.code != RESP_TOPIC_NOT_EXIST)
             return err_set(err, why.code, "%s", why.text);
