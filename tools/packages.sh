@@ -1,7 +1,8 @@
 # Finds what is missing for a task and installs it from the distribution's packages. Sourced by ./dev, POSIX shell.
 
 # What is needed | how to see that it is there | its packages: Debian and Ubuntu | Fedora | Alpine | Arch
-# cmd:NAME a command; hdr:NAME a C header; rt:NAME a file of clang's run-time library.
+# cmd:NAME a command; tool:NAME a command of LLVM, version 14 or any; hdr:NAME a C header; any:A:B one of these files; rt:NAME a file of
+# clang's run-time library.
 packages_table() {
     cat <<'END'
 compiler|cmd:cc hdr:stdio.h|gcc libc6-dev|gcc glibc-devel|gcc musl-dev linux-headers|gcc
@@ -14,20 +15,29 @@ bash|cmd:bash|bash|bash|bash|bash
 jdk|cmd:javac|openjdk-17-jdk-headless|java-17-openjdk-devel|openjdk17-jdk|jdk17-openjdk
 maven|cmd:mvn|maven|maven|maven|maven
 go|cmd:go|golang-go|golang|go|go
-ca|file:/etc/ssl/certs/ca-certificates.crt|ca-certificates|ca-certificates|ca-certificates|ca-certificates
-format|cmd:clang-format-14|clang-format-14|clang-tools-extra|clang-extra-tools|clang
-tidy|cmd:clang-tidy-14|clang-tidy-14|clang-tools-extra|clang-extra-tools|clang
-clang|cmd:clang-14|clang-14|clang|clang|clang
+ca|any:/etc/ssl/certs/ca-certificates.crt:/etc/pki/tls/certs/ca-bundle.crt|ca-certificates|ca-certificates|ca-certificates|ca-certificates
+format|tool:clang-format|clang-format-14|clang-tools-extra|clang-extra-tools|clang
+tidy|tool:clang-tidy|clang-tidy-14|clang-tools-extra|clang-extra-tools|clang
+clang|tool:clang|clang-14|clang|clang|clang
 fuzzer|rt:libclang_rt.fuzzer|libclang-rt-14-dev|compiler-rt|compiler-rt|compiler-rt
 setarch|cmd:setarch|util-linux|util-linux|util-linux-misc|util-linux
 END
+}
+
+# llvm_tool NAME: the command of version 14 where there is one; others may judge a little differently.
+llvm_tool() { command -v "$1-14" || command -v "$1"; }
+
+any_file() {
+    for file in $(echo "$1" | tr ':' ' '); do [ ! -e "$file" ] || return 0; done
+    return 1
 }
 
 has() {
     case $1 in
     cmd:*) command -v "${1#cmd:}" >/dev/null 2>&1 ;;
     hdr:*) echo "#include <${1#hdr:}>" | cc -E -xc - >/dev/null 2>&1 ;;
-    file:*) [ -e "${1#file:}" ] ;;
+    tool:*) llvm_tool "${1#tool:}" >/dev/null ;;
+    any:*) any_file "${1#any:}" ;;
     rt:*) ls /usr/lib/llvm-14/lib/clang/*/lib/linux/"${1#rt:}"* /usr/lib/clang/*/lib/*/"${1#rt:}"* >/dev/null 2>&1 ;;
     esac
 }
@@ -68,30 +78,34 @@ install_packages() {
     esac
 }
 
+# absent NAME...: prints what of it is not there.
+absent() {
+    for name; do
+        for check in $(packages_table | grep "^$name|" | cut -d'|' -f2); do
+            has "$check" || { echo "$name" && break; }
+        done
+    done
+}
+
 # need NAME...: installs the packages of what is not there. Ends the script when that does not help.
 need() {
-    packages=
-    absent=
-    for name; do
-        line=$(packages_table | grep "^$name|")
-        missing=no
-        for check in $(echo "$line" | cut -d'|' -f2); do has "$check" || missing=yes; done
-        [ $missing = yes ] || continue
-        case $(distribution) in
-        fedora) column=4 ;;
-        alpine) column=5 ;;
-        arch) column=6 ;;
-        *) column=3 ;;
-        esac
-        packages="$packages $(echo "$line" | cut -d'|' -f$column)"
-        absent="$absent $name"
-    done
-    [ -n "$packages" ] || return 0
+    missing=$(absent "$@")
+    [ -n "$missing" ] || return 0
+    case $(distribution) in
+    fedora) column=4 ;;
+    alpine) column=5 ;;
+    arch) column=6 ;;
+    *) column=3 ;;
+    esac
+    packages=$(for name in $missing; do packages_table | grep "^$name|" | cut -d'|' -f$column; done | tr '\n' ' ')
+    missing=$(echo "$missing" | tr '\n' ' ')
     if [ "$(distribution)" = unknown ]; then
-        die "missing:$absent. This distribution is not known here; the Debian packages are called:$packages"
+        die "missing: $missing- this distribution is not known here; the Debian packages are called: $packages"
     fi
-    say "missing:$absent; installing the packages:$packages"
+    say "missing: $missing- installing the packages: $packages"
     # shellcheck disable=SC2086
-    install_packages $packages || die "the packages could not be installed:$packages"
+    install_packages $packages || die "the packages could not be installed: $packages"
     hash -r
+    missing=$(absent "$@" | tr '\n' ' ')
+    [ -z "$missing" ] || die "still missing after the installation: $missing"
 }
