@@ -15,7 +15,7 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
 elseif(CMAKE_BUILD_TYPE STREQUAL "Debug")
   list(APPEND CROCKET_COMPILE_OPTIONS -O1 -g)
 endif()
-if(CROCKET_ASAN OR CROCKET_TSAN)
+if((CROCKET_ASAN OR CROCKET_TSAN) AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
   # Instrumentation hides the ranges that this warning judges by.
   list(APPEND CROCKET_COMPILE_OPTIONS -Wno-format-truncation)
 endif()

@@ -104,8 +104,8 @@ static void print_screen(const struct server *s)
         char at[96] = "";
         if (route_port != 9876 || strcmp(host, "127.0.0.1") != 0)
             snprintf(at, sizeof at, " -n %s:%u", host, route_port);
-        printf("\n  first message: crocket send%s hello -m \"Hello, world\"\n", at);
-        printf("  and see it:    crocket tail%s hello --from-beginning\n", at);
+        printf("\n  first message: %s send%s hello -m \"Hello, world\"\n", program_invocation_name, at);
+        printf("  and see it:    %s tail%s hello --from-beginning\n", program_invocation_name, at);
         printf("  or point any RocketMQ client at the name server %s:%u\n", host, route_port);
     }
     printf("\nready\n");

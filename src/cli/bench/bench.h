@@ -38,12 +38,12 @@ struct bench_route {
     struct bench_broker brokers[BENCH_MAX_BROKERS];
     size_t count;
 };
-/* Creates the topic first when it is missing. bench_topic.c */
+/* Creates the topic first when it is missing. topic.c */
 int bench_route_load(struct bench_route *r, const struct bench_options *o, struct err *err);
 void bench_route_free(struct bench_route *r);
 /* Offset range of a queue. */
-struct sync_client;
-int bench_queue_offset(struct sync_client *c, const struct bench_broker *b, const char *topic, int queue, bool max,
+struct tool;
+int bench_queue_offset(struct tool *t, const struct bench_broker *b, const char *topic, int queue, bool max,
                        int64_t *offset, struct err *err);
 
 /* The course of a run: workers wait for it to start, then look at the phase once a round. */
@@ -81,7 +81,7 @@ struct bench_result {
     double own_cpu_seconds;
 };
 
-/* Sleeps through warm-up and measurement while the workers run, and fills seconds, counts and CPU. bench_run.c */
+/* Sleeps through warm-up and measurement while the workers run, and fills seconds, counts and CPU. run.c */
 void bench_watch(struct bench_run *run, unsigned workers, struct bench_result *result);
 void bench_print(const struct bench_options *o, const struct bench_run *run, const struct bench_result *r);
 

@@ -1,18 +1,18 @@
 #include "cli/bench/consumer.h"
 
+#include "admin/tool.h"
 #include "cli/bench/conn.h"
 #include "cli/bench/frame.h"
 #include "message/message.h"
 #include "os/clock.h"
 #include "remoting/codes.h"
-#include "remoting/sync_client.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { MAX_EVENTS = 64, STEP_MS = 20, SUSPEND_MS = 15000 };
+enum { MAX_EVENTS = 64, STEP_MS = 20, SUSPEND_MS = 15000, ASK_MS = 10000 };
 
 struct consumer_conn;
 
@@ -55,9 +55,9 @@ static int add_queues(struct consumer *c, unsigned index, unsigned workers, stru
 {
     const struct bench_options *o = c->run->options;
     const struct bench_route *r = c->run->route;
-    struct sync_client *ask = sync_client_new(10000);
+    struct tool ask;
     size_t all = 0;
-    int rc = ask ? 0 : err_set(err, ENOMEM, "out of memory");
+    int rc = tool_init(&ask, o->namesrv, ASK_MS, err);
     for (size_t i = 0; i < r->count; i++)
         all += (size_t)r->brokers[i].read_queues;
     c->queues = calloc(all + 1, sizeof *c->queues);
@@ -80,9 +80,9 @@ static int add_queues(struct consumer *c, unsigned index, unsigned workers, stru
                                          .suspend_ms = SUSPEND_MS,
                                          .binary = o->binary};
             q->end = -1;
-            rc = bench_queue_offset(ask, b, o->topic, id, c->mode == CONSUME_LIVE, &q->offset, err);
+            rc = bench_queue_offset(&ask, b, o->topic, id, c->mode == CONSUME_LIVE, &q->offset, err);
             if (rc == 0 && c->mode == CONSUME_TO_END)
-                rc = bench_queue_offset(ask, b, o->topic, id, true, &q->end, err);
+                rc = bench_queue_offset(&ask, b, o->topic, id, true, &q->end, err);
             q->due = true;
             q->done = c->mode == CONSUME_TO_END && q->offset >= q->end;
             c->done_count += q->done;
@@ -90,7 +90,7 @@ static int add_queues(struct consumer *c, unsigned index, unsigned workers, stru
                 rc = bench_conn_open(&q->conn->net, b->address, c->epoll, q->conn, err);
         }
     }
-    sync_client_free(ask);
+    tool_free(&ask);
     return rc;
 }
 

@@ -166,7 +166,7 @@ static void the_start_screen_tells_what_runs(void **state)
     has(screen, broker);
     has(screen, "b1 in DefaultCluster");
     has(screen, "ASYNC_FLUSH");
-    has(screen, "crocket send");
+    has(screen, " send -n ");
     has(screen, dir);
 }
 
