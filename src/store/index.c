@@ -12,7 +12,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { PATH_SIZE = 4096 };
+enum {
+    PATH_SIZE = 4096,
+    WAITING = 16, /* power of two: keys whose slots are on their way from memory while others are put */
+};
+
+#define TIME_MAX ((int64_t)1 << 60)
 
 /* Files are listed by name, oldest first. All but the last are full and closed, or full and waiting for a flush. */
 struct index_file {
@@ -30,8 +35,16 @@ struct index {
     struct index_file **files;
     size_t n, cap;
 
+    struct waiting_key {
+        int32_t hash;
+        int64_t offset, store_time;
+    } waiting[WAITING]; /* ring: added, their slots being fetched from memory, not yet in a file's buffer */
+    unsigned first_waiting, n_waiting;
+    int64_t last_offset; /* of the newest key in the ring */
+
     int64_t partial_offset; /* a message of which only partial_keys keys could be added, -1 none */
     int32_t partial_keys;
+    bool sync_failed;
     bool quiet; /* nothing added since the last flush */
 };
 
@@ -108,6 +121,12 @@ static bool is_full(const struct index *ix, const struct index_file *f)
 /* ---- loading
  * ---------------------------------------------------------------------------------------------------------- */
 
+static bool is_plausible(const struct index *ix, const struct index_header *h)
+{
+    return h->count > 1 && h->count <= ix->g.entries && h->begin_time >= 0 && h->begin_time <= TIME_MAX &&
+           h->end_time >= 0 && h->end_time <= TIME_MAX && h->begin_offset >= 0 && h->begin_offset <= h->end_offset;
+}
+
 /* 1: use it, 0: delete it, -1: err. */
 static int judge(const struct index *ix, const char *path, bool after_crash, int64_t checkpoint_time,
                  struct index_header *h, struct err *err)
@@ -132,7 +151,9 @@ static int judge(const struct index *ix, const char *path, bool after_crash, int
             ": set these keys to what the store was written with, or remove the index folder to have it rebuilt",
             path, st.size, index_file_size(ix->g));
     *h = index_header_decode(b);
-    return h->count > 1 && h->count <= ix->g.entries && !(after_crash && h->end_time > checkpoint_time);
+    if (h->used_slots < 0 || h->used_slots > ix->g.slots)
+        h->used_slots = ix->g.slots; /* only a statistic */
+    return is_plausible(ix, h) && !(after_crash && h->end_time > checkpoint_time);
 }
 
 static int load_file(struct index *ix, const char *name, bool after_crash, int64_t checkpoint_time, struct err *err)
@@ -264,15 +285,43 @@ int32_t index_key_hash(struct str topic, struct str key)
     return h == INT32_MIN ? 0 : h < 0 ? -h : h;
 }
 
-static int put_key(struct index *ix, struct str topic, struct str key, int64_t offset, int64_t store_time,
-                   struct err *err)
+/* Puts the key that waits longest. Slots are all over 20 MB: by now its own has arrived in the processor's cache. */
+static int put_first(struct index *ix, struct err *err)
 {
+    const struct waiting_key *k = &ix->waiting[ix->first_waiting];
     struct index_file *f = last_file(ix);
     if ((f == NULL || is_full(ix, f)) && create_file(ix, err))
         return -1;
     f = last_file(ix);
-    int r = index_writer_put(f->writer, index_key_hash(topic, key), offset, store_time);
-    return r ? err_sys(err, -r, "cannot write the index file %s/%s", ix->dir, f->name) : 0;
+    int r = index_writer_put(f->writer, k->hash, k->offset, k->store_time);
+    if (r)
+        return err_sys(err, -r, "cannot write the index file %s/%s", ix->dir, f->name);
+    ix->first_waiting = (ix->first_waiting + 1) % WAITING;
+    ix->n_waiting--;
+    return 0;
+}
+
+static int put_all(struct index *ix, struct err *err)
+{
+    while (ix->n_waiting)
+        if (put_first(ix, err))
+            return -1;
+    return 0;
+}
+
+static int add_key(struct index *ix, struct str topic, struct str key, int64_t offset, int64_t store_time,
+                   struct err *err)
+{
+    if (ix->n_waiting == WAITING && put_first(ix, err))
+        return -1;
+    struct waiting_key *k = &ix->waiting[(ix->first_waiting + ix->n_waiting) % WAITING];
+    *k = (struct waiting_key){index_key_hash(topic, key), offset, store_time};
+    ix->n_waiting++;
+    ix->last_offset = offset;
+    const struct index_file *f = last_file(ix);
+    if (f && f->writer)
+        index_writer_prefetch(f->writer, k->hash);
+    return 0;
 }
 
 /* Key number n: the unique key first, then those of KEYS, empty ones left out. */
@@ -285,7 +334,7 @@ static int add_keys(struct index *ix, struct str topic, struct str uniq_key, str
     *done = 0;
     while (more) {
         if (is_uniq || key.len > 0) {
-            if (*done >= skip && put_key(ix, topic, key, offset, store_time, err))
+            if (*done >= skip && add_key(ix, topic, key, offset, store_time, err))
                 return -1;
             ++*done;
         }
@@ -300,6 +349,8 @@ static int add_keys(struct index *ix, struct str topic, struct str uniq_key, str
 static bool is_indexed(const struct index *ix, int64_t offset)
 {
     const struct index_file *f = last_file(ix);
+    if (ix->n_waiting)
+        return offset <= ix->last_offset;
     if (f == NULL || f->header.end_offset < offset)
         return false;
     return f->header.end_offset > offset || (f->writer && f->header.count > 1);
@@ -330,6 +381,11 @@ static struct index_header newest(const struct index *ix)
     pthread_mutex_lock(lock);
     const struct index_file *f = last_file(ix);
     struct index_header h = f ? f->header : (struct index_header){0};
+    if (ix->n_waiting) {
+        const struct waiting_key *k = &ix->waiting[(ix->first_waiting + ix->n_waiting - 1) % WAITING];
+        h.end_offset = k->offset;
+        h.end_time = k->store_time;
+    }
     pthread_mutex_unlock(lock);
     return h;
 }
@@ -355,8 +411,10 @@ static int flush_file(struct index *ix, struct index_file *f, struct err *err)
         pthread_mutex_unlock(&ix->lock);
         if (r)
             return err_sys(err, -r, "cannot write the index file %s/%s", ix->dir, f->name);
-        r = index_writer_sync(f->writer);
+        /* Another sync could succeed only because the kernel has dropped what the first one could not write. */
+        r = ix->sync_failed ? -EIO : index_writer_sync(f->writer);
         if (r) {
+            ix->sync_failed = true;
             err_sys(err, -r,
                     "cannot sync the index file %s/%s: what is on the disk is not known any more; check the disk",
                     ix->dir, f->name);
@@ -370,6 +428,11 @@ static int flush_file(struct index *ix, struct index_file *f, struct err *err)
  * disk works: only this thread adds, and index_clean leaves files with a writer alone. */
 int index_flush(struct index *ix, int64_t *time, struct err *err)
 {
+    pthread_mutex_lock(&ix->lock);
+    int waiting = put_all(ix, err);
+    pthread_mutex_unlock(&ix->lock);
+    if (waiting)
+        return -1;
     for (;;) {
         size_t i = 0;
         pthread_mutex_lock(&ix->lock);
@@ -447,7 +510,10 @@ struct known_file {
 
 static struct known_file *copy_list(struct index *ix, size_t *n)
 {
+    struct err err;
     pthread_mutex_lock(&ix->lock);
+    if (put_all(ix, &err))
+        LOG_LIMITED(LOG_WARN, "store", "a query by key misses the newest messages: %s", err.text);
     struct known_file *files = calloc(ix->n + 1, sizeof *files);
     *n = files ? ix->n : 0;
     for (size_t i = 0; i < *n; i++) {

@@ -202,6 +202,12 @@ int index_writer_put(struct index_writer *w, int32_t hash, int64_t offset, int64
     return 0;
 }
 
+void index_writer_prefetch(const struct index_writer *w, int32_t hash)
+{
+    if (w->slots)
+        __builtin_prefetch(w->slots + (size_t)((uint32_t)hash % (uint32_t)w->g.slots) * INDEX_SLOT_SIZE, 1);
+}
+
 bool index_writer_dirty(const struct index_writer *w)
 {
     return w->dirty;

@@ -62,6 +62,8 @@ int index_writer_repair(struct index_writer *w);
 /* Adds one entry, with the header changes of Java. The file must not be full. 0 or a negative errno value: nothing
  * changed. */
 int index_writer_put(struct index_writer *w, int32_t hash, int64_t offset, int64_t store_time);
+/* Hint: an entry with this hash will be put soon. */
+void index_writer_prefetch(const struct index_writer *w, int32_t hash);
 /* A flush is three times write and sync, in this order. The caller need not hold its lock while syncing, as long as
  * nothing is put meanwhile. */
 enum index_phase { INDEX_WRITE_ENTRIES, INDEX_WRITE_SLOTS, INDEX_WRITE_HEADER, INDEX_PHASES };
