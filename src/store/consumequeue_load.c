@@ -258,7 +258,7 @@ static int first_untrusted(struct reader *in, int64_t lo, int64_t hi, int64_t *f
 /* The first entry that is no blank, and the physical end of the last one. */
 static int find_bounds(struct reader *in, int64_t first, int64_t end, int64_t *min)
 {
-    struct store_entry e;
+    struct store_entry e = {0};
     int64_t lo = first, hi = end;
     int r = lo < hi ? read_units(in, lo, &e, 1) : 0;
     if (r < 0)
