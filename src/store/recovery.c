@@ -79,6 +79,12 @@ static int choose_start(struct recovery *r, struct err *err)
                        clog_dir(s->log), clog_max(s->log), c->log_mark, s->checkpoint_path);
     if (c->have_marks) {
         r->start = c->log_mark < c->queues_mark ? c->log_mark : c->queues_mark;
+        if (cq_set_count(s->queues) == 0) {
+            /* Their folder was lost or removed: what the mark says of them is gone with it. */
+            if (c->queues_mark > clog_min(s->log))
+                LOG(LOG_WARN, "store", "there are no consume queues; building them from the whole commit log");
+            r->start = 0;
+        }
         if (r->start < clog_min(s->log))
             r->start = clog_min(s->log);
         if (mark_fits(s, r->start))

@@ -156,11 +156,14 @@ static int open_index(struct store *s, struct err *err)
     int r = 0;
     if (dir && clog_segments(s->log) == 0)
         r = fs_remove_tree(s->fs, dir);
+    s->index_lost = dir && r == 0 && !fs_exists(s->fs, dir);
+    if (dir && s->index_lost)
+        r = fs_mkdirs(s->fs, dir);
     if (dir && r == 0)
         s->index = index_new(s->fs, dir, s->conf.maxHashSlotNum, s->conf.maxIndexNum);
     free(dir);
     if (r)
-        return err_sys(err, -r, "cannot remove index files without a commit log in %s", s->conf.storePathRootDir);
+        return err_sys(err, -r, "cannot prepare the index folder in %s", s->conf.storePathRootDir);
     if (s->index == NULL)
         return err_sys(err, ENOMEM, "cannot open the store");
     return index_load(s->index, s->after_crash, s->ckpt.index_time, err);
@@ -185,7 +188,8 @@ static int64_t indexed_up_to(const struct store *s)
     if (s->index == NULL)
         return clog_max(s->log);
     int64_t at = index_end_offset(s->index);
-    if (!s->after_crash && s->ckpt.have_marks && s->ckpt.index_mark > at)
+    /* A mark of an index whose folder was lost or removed says nothing. */
+    if (!s->after_crash && s->ckpt.have_marks && s->ckpt.index_mark > at && !s->index_lost)
         at = s->ckpt.index_mark;
     if (at > clog_max(s->log))
         at = clog_max(s->log);

@@ -54,6 +54,7 @@ struct store {
     struct commitlog *log;
     struct cq_set *queues;
     struct index *index; /* NULL when messageIndexEnable is off */
+    bool index_lost;     /* there was no index folder: all of the log is indexed again */
 
     /* Append side. */
     pthread_mutex_t append_lock;

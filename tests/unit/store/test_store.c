@@ -368,6 +368,39 @@ static void keys_are_found_soon_and_after_a_crash(void **state)
     fixture_free(&f);
 }
 
+static void lost_folders_are_built_again(void **state)
+{
+    struct fixture f;
+    char path[400];
+    fixture_make(&f);
+    for (int after_crash = 0; after_crash < 2; after_crash++) {
+        fixture_open(&f, true);
+        for (int64_t i = 0; i < 300; i++)
+            if (!after_crash)
+                assert_int_equal(fixture_put(&f, "T", 0, i, NULL), PUT_OK);
+        fixture_close(&f);
+        snprintf(path, sizeof path, "%s/consumequeue", f.dir.path);
+        assert_int_equal(fs_remove_tree(f.fs, path), 0);
+        snprintf(path, sizeof path, "%s/index", f.dir.path);
+        assert_int_equal(fs_remove_tree(f.fs, path), 0);
+        snprintf(path, sizeof path, "%s/abort", f.dir.path);
+        if (after_crash)
+            fclose(fopen(path, "w"));
+        fixture_open(&f, true);
+        fixture_expect(&f, "T", 0, 0, 300);
+        int64_t offsets[8], time, offset;
+        size_t n = 0;
+        for (int tries = 0; tries < 200 && n == 0; tries++) {
+            struct timespec pause = {.tv_nsec = 10000000};
+            nanosleep(&pause, NULL);
+            n = store_query(f.s, STR_LIT("T"), STR_LIT("T-33"), 0, INT64_MAX, offsets, 8, &time, &offset);
+        }
+        assert_int_equal(n, 1);
+        fixture_close(&f);
+    }
+    fixture_free(&f);
+}
+
 static void delay_topic_entries_carry_the_delivery_time(void **state)
 {
     struct fixture f;
@@ -400,6 +433,7 @@ int main(void)
         cmocka_unit_test(search_by_time_and_offset),
         cmocka_unit_test(read_by_physical_offset),
         cmocka_unit_test(keys_are_found_soon_and_after_a_crash),
+        cmocka_unit_test(lost_folders_are_built_again),
         cmocka_unit_test(delay_topic_entries_carry_the_delivery_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
