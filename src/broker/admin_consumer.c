@@ -135,7 +135,7 @@ static void subscription_of_group(struct rem_request *rq, const void *header)
     jw_kstr(&w, "group", h->group);
     if (s) {
         jw_key(&w, STR_LIT("subscriptionData"));
-        admin_write_subscription(&w, s);
+        subscription_write(s, &w);
     }
     jw_kstr(&w, "topic", h->topic);
     jw_end_object(&w);
@@ -218,7 +218,7 @@ static void query_consume_queue(struct rem_request *rq, const void *header)
     write_entries(&w, entries, n);
     if (s) {
         jw_key(&w, STR_LIT("subscriptionData"));
-        admin_write_subscription(&w, s);
+        subscription_write(s, &w);
     }
     jw_end_object(&w);
     subscription_release(s);

@@ -16,10 +16,7 @@ const struct json *admin_body(struct rem_request *rq);
 void admin_write_queue(struct jw *w, const struct broker *b, struct str topic, int32_t queue_id);
 void admin_write_queue_key(struct jw *w, const struct broker *b, struct str topic, int32_t queue_id);
 void admin_write_connection(struct jw *w, const struct consumer_client *c);
-void admin_write_strings(struct jw *w, const char *name, const struct str *items,
-                         size_t n); /* a member that is a list */
-void admin_write_subscription(struct jw *w, const struct subscription *s);
-
+void admin_write_strings(struct jw *w, const char *name, const struct str *items, size_t n);
 /* Offsets of a queue; 0 for one that has never been written. */
 int64_t admin_queue_min(struct broker *b, struct str topic, int32_t queue_id);
 int64_t admin_queue_max(struct broker *b, struct str topic, int32_t queue_id);

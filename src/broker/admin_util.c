@@ -54,22 +54,6 @@ void admin_write_strings(struct jw *w, const char *name, const struct str *items
     jw_end_array(w);
 }
 
-void admin_write_subscription(struct jw *w, const struct subscription *s)
-{
-    jw_begin_object(w);
-    jw_kbool(w, "classFilterMode", s->class_filter);
-    jw_karray(w, "codeSet");
-    for (uint32_t i = 0; i < s->code_count; i++)
-        jw_i64(w, s->codes[i]);
-    jw_end_array(w);
-    jw_kstr(w, "expressionType", s->type);
-    jw_kstr(w, "subString", s->expression);
-    jw_ki64(w, "subVersion", s->version);
-    admin_write_strings(w, "tagsSet", s->tags, s->tag_count);
-    jw_kstr(w, "topic", s->topic);
-    jw_end_object(w);
-}
-
 int64_t admin_queue_min(struct broker *b, struct str topic, int32_t queue_id)
 {
     const struct cq *q = store_queue(b->store, topic, queue_id, false);

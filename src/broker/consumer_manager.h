@@ -31,7 +31,8 @@ struct subscription {
 struct subscription *subscription_parse(struct str topic, struct str expression, struct str type,
                                         int64_t version); /* NULL: malformed */
 struct subscription *subscription_retain(struct subscription *s);
-void subscription_release(struct subscription *s); /* NULL is fine */
+void subscription_release(struct subscription *s);                   /* NULL is fine */
+void subscription_write(const struct subscription *s, struct jw *w); /* SubscriptionData as JSON */
 bool subscription_matches_code(const struct subscription *s, int64_t tags_code);
 
 struct consumer_client {

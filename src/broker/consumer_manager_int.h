@@ -41,6 +41,5 @@ void client_conns_free(struct client_conns *c);
 
 /* subscription.c */
 struct subscription *subscription_from_json(const struct json *data); /* NULL: no topic, malformed, or out of memory */
-void subscription_write(const struct subscription *s, struct jw *w);
 
 #endif
