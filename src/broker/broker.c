@@ -58,10 +58,7 @@ enum put_status broker_put(struct broker *b, struct topic *t, struct msg *m, str
     if (put.queue == NULL)
         return PUT_UNKNOWN_ERROR;
     put.m.topic = t->name;
-    put.tags_code = schedule_holds(t) ? clock_wall_ms() + schedule_delay_ms(b->schedule, m->queue_id + 1)
-                                      : msg_tags_code(m->properties);
-    put.uniq_key = msg_property(m->properties, STR_LIT(MSG_PROP_UNIQ_KEY));
-    put.keys = msg_property(m->properties, STR_LIT(MSG_PROP_KEYS));
+    put.tags_code = msg_tags_code(m->properties);
     enum put_status status = store_put(b->store, &put, r);
     if (status == PUT_OK)
         topic_count_put(b->stats, t, r->count, r->bytes);

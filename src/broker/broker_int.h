@@ -94,16 +94,12 @@ int schedule_load(struct schedule *s, struct err *err);
 int schedule_start(struct schedule *s, struct err *err);
 void schedule_stop(struct schedule *s);
 void schedule_free(struct schedule *s);
-int schedule_max_level(const struct schedule *s);
-int64_t schedule_delay_ms(const struct schedule *s, int level);
 void schedule_write_offsets(struct schedule *s, struct jw *w); /* {"offsetTable":{1:n,...},"dataVersion":..} */
-bool schedule_holds(
-    const struct topic *t); /* t is SCHEDULE_TOPIC_XXXX: its entries carry delivery times as tags codes */
 /* How far a level is delivered, and the end of its queue. Any thread. */
 void schedule_progress(struct schedule *s, int level, int64_t *offset, int64_t *end);
 /* Moves m to SCHEDULE_TOPIC_XXXX when its properties ask for a delay level: returns the schedule topic, with m's topic,
- * queue id and properties (built in props, which must outlive m) changed and *tags_code set to the delivery time's base
- * level; NULL: not delayed. */
+ * queue id and properties (built in props, which must outlive m) changed and *level set;
+ * NULL: not delayed. The store gives its queue entry the delivery time as tags code. */
 struct topic *schedule_redirect(struct broker *b, struct msg *m, struct buf *props, int *level);
 
 /* How the broker's persistence thread and scans run: broker_background.c, once a second. */

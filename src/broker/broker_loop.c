@@ -8,10 +8,6 @@ static void end_of_round(struct net_loop *loop, struct net_hook *hook)
     struct broker_loop *bl = LIST_ENTRY(hook, struct broker_loop, hook);
     if (store_batch_count(bl->batch))
         store_batch_commit(bl->batch, send_put_done, bl);
-    if (bl->want_flush) {
-        bl->want_flush = false;
-        store_want_flush(bl->broker->store);
-    }
 }
 
 static void flushed_task(struct net_loop *loop, struct net_task *t)

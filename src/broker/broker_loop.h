@@ -47,7 +47,6 @@ struct broker_loop {
     struct range_pin *free_pins;
     struct stats_item *puts, *gets;
     int64_t held_pulls;
-    bool want_flush; /* a send of this round waits for the disk */
 };
 
 struct broker_loop *broker_loop_new(struct broker *b, struct net_loop *loop);

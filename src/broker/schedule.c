@@ -31,11 +31,6 @@ static int level_of(const struct schedule *s, struct str properties)
     return level > s->max_level ? s->max_level : level;
 }
 
-bool schedule_holds(const struct topic *t)
-{
-    return str_eqz(t->name, SCHEDULE_TOPIC);
-}
-
 struct topic *schedule_redirect(struct broker *b, struct msg *m, struct buf *props, int *level)
 {
     static const struct str dropped[] = {
@@ -117,8 +112,6 @@ static enum added add_message(struct schedule *s, int level, int64_t physical_of
     /* Also when its topic is gone or has fewer queues by now: the message stays, as in Java. */
     put.queue = store_queue(b->store, topic, queue_id, true);
     put.tags_code = msg_tags_code(view.m.properties);
-    put.uniq_key = msg_property(view.m.properties, STR_LIT(MSG_PROP_UNIQ_KEY));
-    put.keys = msg_property(view.m.properties, STR_LIT(MSG_PROP_KEYS));
     if (put.queue == NULL)
         return REFUSED;
     enum put_status status = store_batch_add(s->batch, &put, (void *)(uintptr_t)index);
@@ -171,11 +164,7 @@ static int64_t deliver_level(struct schedule *s, int level, int64_t now)
             break;
         }
     }
-    if (store_batch_count(s->batch)) {
-        store_batch_commit(s->batch, put_done, &turn);
-        if (store_sync_flush(s->b->store))
-            store_want_flush(s->b->store);
-    }
+    store_batch_commit(s->batch, put_done, &turn);
     if (turn.end > s->delivered_end)
         s->delivered_end = turn.end;
     if (turn.failed_at < handled) {

@@ -45,16 +45,6 @@ int schedule_parse_levels(struct schedule *s, const char *text, struct err *err)
     return 0;
 }
 
-int schedule_max_level(const struct schedule *s)
-{
-    return s->max_level;
-}
-
-int64_t schedule_delay_ms(const struct schedule *s, int level)
-{
-    return level >= 1 && level <= s->max_level ? s->delay_ms[level] : 1000;
-}
-
 struct cq *schedule_queue(struct schedule *s, int level)
 {
     return store_queue(s->b->store, STR_LIT(SCHEDULE_TOPIC), level - 1, false);

@@ -292,7 +292,7 @@ static bool dead_letter(struct rem_request *rq, struct broker_loop *bl, const st
 
 /* What a send needs to know of the properties, found in one pass. */
 struct seen {
-    struct str tags, keys, uniq_key, wait, delay;
+    struct str tags, uniq_key, wait, delay;
     bool transaction, timer, drop, inner;
 };
 
@@ -311,10 +311,6 @@ static void look(struct str text, struct seen *s)
                 s->drop = true;
             else if (str_starts(name, STR_LIT("TIMER_DEL")))
                 s->timer = true;
-            break;
-        case 'K':
-            if (str_eqz(name, MSG_PROP_KEYS))
-                s->keys = value;
             break;
         case 'U':
             if (str_eqz(name, MSG_PROP_UNIQ_KEY))
@@ -449,18 +445,14 @@ static void send_one(struct rem_request *rq, struct broker_loop *bl, const struc
                 .store_host = b->store_host,
             },
         .tags_code = s.tags.len ? java_hash(s.tags) : 0,
-        .uniq_key = s.uniq_key,
-        .keys = s.keys,
     };
     msg_host_from(&put.m.born_host, rem_peer(rq));
     struct buf delayed = {0};
     int level = 0;
     if (s.delay.len && !t->dlq) {
         struct topic *schedule = schedule_redirect(b, &put.m, &delayed, &level);
-        if (schedule) {
+        if (schedule)
             t = schedule;
-            put.tags_code = clock_wall_ms() + schedule_delay_ms(b->schedule, level);
-        }
     }
     put.queue = topic_queue(b->topics, t, put.m.queue_id);
     struct pending_send *p = put.queue ? pending_for(rq, bl, t, queue_id, &s) : NULL;
@@ -469,8 +461,6 @@ static void send_one(struct rem_request *rq, struct broker_loop *bl, const struc
         enum put_status status = inner_without_flag ? PUT_MESSAGE_ILLEGAL : store_batch_add(bl->batch, &put, p);
         if (status != PUT_OK)
             put_failed(bl, p, status);
-        else if (p->wait_durable)
-            bl->want_flush = true;
     } else if (put.queue == NULL) {
         refuse(rq, b, RESP_SYSTEM_ERROR, "no queue %d of topic %.*s: out of memory", put.m.queue_id, STR_ARG(t->name));
     }
@@ -546,8 +536,6 @@ static void send_batch(struct rem_request *rq, struct broker_loop *bl, const str
                 },
             .queue = queue,
             .tags_code = s.tags.len ? java_hash(s.tags) : 0,
-            .uniq_key = s.uniq_key,
-            .keys = s.keys,
         };
     }
     if (queue == NULL || puts == NULL || n < entries) {
@@ -562,8 +550,6 @@ static void send_batch(struct rem_request *rq, struct broker_loop *bl, const str
     enum put_status status = store_batch_add_many(bl->batch, puts, n, p);
     if (status != PUT_OK)
         put_failed(bl, p, status);
-    else if (p->wait_durable)
-        bl->want_flush = true;
 }
 
 static void handle_send(struct rem_request *rq, const void *header)

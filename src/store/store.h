@@ -60,10 +60,9 @@ enum put_status {
 
 /* A message to put, with what the queues and the index need besides the record. Views are copied by store_batch_add. */
 struct store_msg {
-    struct msg m;              /* store_time, offsets: set by the store. m.store_host: from the caller */
-    struct cq *queue;          /* the queue of m.topic / m.queue_id */
-    int64_t tags_code;         /* of the consume queue entry */
-    struct str uniq_key, keys; /* for the index; null = none. keys: separated by one space */
+    struct msg m;      /* store_time, offsets: set by the store. m.store_host: from the caller */
+    struct cq *queue;  /* the queue of m.topic / m.queue_id */
+    int64_t tags_code; /* of the consume queue entry */
 };
 
 struct store_batch;
@@ -95,7 +94,6 @@ void store_batch_commit(struct store_batch *b, put_done_fn done, void *arg);
 enum put_status store_put(struct store *s, const struct store_msg *m, struct put_result *r);
 
 int64_t store_flushed(const struct store *s); /* durable up to here */
-void store_want_flush(struct store *s);       /* wakes the flusher; cheap, any thread */
 bool store_sync_flush(const struct store *s); /* flushDiskType = SYNC_FLUSH */
 
 /* ---- queues and reading --------------------------------------------------------------------------------------------

@@ -117,6 +117,7 @@ bool store_topic_ok(struct str topic);
 /* Tags code of the consume queue entry of a record: delivery time in the delay topic, else the hash of TAGS. */
 int64_t store_tags_code(const struct store *s, struct str topic, struct str properties, int64_t store_time);
 /* Delay in ms of a record in the delay topic, -1 for any other. */
+void store_want_flush(struct store *s); /* wakes the flusher; cheap, any thread */
 int64_t store_delay_of(const struct store *s, struct str topic, struct str properties);
 /* The record gets a queue offset and an entry (not so half messages and roll-backs). */
 static inline bool store_is_queued(int32_t sys_flag)
