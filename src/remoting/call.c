@@ -19,7 +19,7 @@ struct rem_calls {
 static atomic_int next_opaque;
 
 /* Kept in the connection's state pointer, made when the first call is sent. */
-struct rem_calls *rem_calls_of(struct net_conn *c)
+static struct rem_calls *calls_of(struct net_conn *c)
 {
     void **state = net_conn_state(c);
     if (*state == NULL) {
@@ -67,7 +67,7 @@ void rem_call_send(struct rem_call *call, struct str body, int64_t timeout_ms, r
     net_conn_written(call->conn);
     if (call->oneway)
         return;
-    struct rem_calls *calls = rem_calls_of(call->conn);
+    struct rem_calls *calls = calls_of(call->conn);
     struct pending *p = calls ? calloc(1, sizeof *p) : NULL;
     if (p == NULL) {
         done(arg, NULL, "out of memory");
@@ -81,7 +81,7 @@ void rem_call_send(struct rem_call *call, struct str body, int64_t timeout_ms, r
     net_timer_set(net_conn_loop(call->conn), &p->timer, timeout_ms);
 }
 
-void rem_calls_answer(struct net_conn *c, const struct rem_command *response)
+static void take_answer(struct net_conn *c, const struct rem_command *response)
 {
     struct rem_calls *calls = *net_conn_state(c);
     if (calls == NULL)
@@ -92,6 +92,34 @@ void rem_calls_answer(struct net_conn *c, const struct rem_command *response)
             finish(net_conn_loop(c), p, response, NULL);
             return;
         }
+    }
+}
+
+ptrdiff_t rem_take_frames(struct net_conn *c, uint8_t *data, size_t len, size_t *want, rem_request_fn request,
+                          void *arg, const char **why)
+{
+    struct rem_command cmd;
+    size_t used = 0;
+    *why = "frame length or header length out of range";
+    for (;;) {
+        size_t total;
+        enum rem_frame_status status = rem_frame_peek(data + used, len - used, &total);
+        if (status == REM_FRAME_INCOMPLETE) {
+            *want = total;
+            return (ptrdiff_t)used;
+        }
+        if (status == REM_FRAME_BAD) {
+            if (data[used] == 0x16)
+                *why = "a TLS handshake, and TLS is not switched on";
+            return -1;
+        }
+        if (!rem_decode(data + used, total, &cmd, why))
+            return -1;
+        if (cmd.flag & REM_FLAG_RESPONSE)
+            take_answer(c, &cmd);
+        else if (request)
+            request(arg, c, &cmd, data + used, total);
+        used += total;
     }
 }
 
@@ -118,22 +146,8 @@ struct rem_channel {
 
 static ptrdiff_t channel_data(struct net_conn *c, uint8_t *data, size_t len, size_t *want)
 {
-    struct rem_command cmd;
-    size_t used = 0;
-    for (;;) {
-        size_t total;
-        const char *why;
-        enum rem_frame_status status = rem_frame_peek(data + used, len - used, &total);
-        if (status == REM_FRAME_INCOMPLETE) {
-            *want = total;
-            return (ptrdiff_t)used;
-        }
-        if (status == REM_FRAME_BAD || !rem_decode(data + used, total, &cmd, &why))
-            return -1;
-        if (cmd.flag & REM_FLAG_RESPONSE)
-            rem_calls_answer(c, &cmd);
-        used += total;
-    }
+    const char *why;
+    return rem_take_frames(c, data, len, want, NULL, NULL, &why);
 }
 
 static void channel_closed(struct net_conn *c, const char *why)

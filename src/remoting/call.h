@@ -35,10 +35,15 @@ void rem_channel_on_closed(struct rem_channel *ch, void (*fn)(void *arg), void *
 /* Sends a whole frame made by rem_channel_begin / _send; queued while connecting. */
 bool rem_channel_begin(struct rem_channel *ch, struct rem_call *c, int32_t code, bool oneway);
 
-/* What a protocol that carries calls must do: used by server.c and the channel. */
-struct rem_calls; /* pending calls of one connection */
-struct rem_calls *rem_calls_of(struct net_conn *c);
-void rem_calls_answer(struct net_conn *c, const struct rem_command *response);
+/* ---- what a protocol that carries calls must do: used by server.c and the channel ---- */
+
+/* Called with each request among the frames; frame: its len bytes. */
+typedef void (*rem_request_fn)(void *arg, struct net_conn *c, struct rem_command *request, const uint8_t *frame,
+                               size_t len);
+/* Takes the whole frames of data as net_protocol.data must: answers end their calls, requests go to `request` (NULL:
+ * they are passed over). -1: malformed, *why says what. */
+ptrdiff_t rem_take_frames(struct net_conn *c, uint8_t *data, size_t len, size_t *want, rem_request_fn request,
+                          void *arg, const char **why);
 void rem_calls_closed(struct net_conn *c, const char *why);
 
 #endif

@@ -339,8 +339,9 @@ static void to_worker(struct rem_request *rq, const uint8_t *frame, size_t len)
     }
 }
 
-static void serve(struct rem_server *s, struct net_conn *c, struct rem_command *cmd, const uint8_t *frame, size_t len)
+static void serve(void *arg, struct net_conn *c, struct rem_command *cmd, const uint8_t *frame, size_t len)
 {
+    struct rem_server *s = arg;
     unsigned loop = net_loop_id(net_conn_loop(c));
     struct rem_request rq = {
         .server = s,
@@ -365,34 +366,14 @@ static void serve(struct rem_server *s, struct net_conn *c, struct rem_command *
 static ptrdiff_t on_data(struct net_conn *c, uint8_t *data, size_t len, size_t *want)
 {
     struct rem_server *s = net_conn_user(c);
-    struct rem_command cmd;
-    size_t used = 0;
+    const char *why;
     char peer[64];
-    const char *why = "frame length or header length out of range";
-    for (;;) {
-        size_t total;
-        enum rem_frame_status status = rem_frame_peek(data + used, len - used, &total);
-        if (status == REM_FRAME_OK) {
-            if (!rem_decode(data + used, total, &cmd, &why))
-                break;
-            if (cmd.flag & REM_FLAG_RESPONSE)
-                rem_calls_answer(c, &cmd);
-            else
-                serve(s, c, &cmd, data + used, total);
-            used += total;
-            continue;
-        }
-        if (status == REM_FRAME_INCOMPLETE) {
-            *want = total;
-            return (ptrdiff_t)used;
-        }
-        if (data[used] == 0x16)
-            why = "a TLS handshake, and TLS is not switched on";
-        break;
+    ptrdiff_t used = rem_take_frames(c, data, len, want, serve, s, &why);
+    if (used < 0) {
+        net_address_format(net_conn_peer(c), peer);
+        LOG_LIMITED(LOG_WARN, s->conf.what, "closing the connection of %s: %s", peer, why);
     }
-    net_address_format(net_conn_peer(c), peer);
-    LOG_LIMITED(LOG_WARN, s->conf.what, "closing the connection of %s: %s", peer, why);
-    return -1;
+    return used;
 }
 
 static void on_opened(struct net_conn *c)
