@@ -9,18 +9,13 @@
 #include <unistd.h>
 
 enum {
-    LARGE_FRAME = 256 * 1024, /* frames from this size on are under the input budget */
+    LARGE_FRAME = 256 * 1024,         /* frames from this size on are under the input budget */
+    INPUT_BUDGET = 512 * 1024 * 1024, /* of all incomplete large frames together */
     BUDGET_RETRY_MS = 10,
     READS_PER_ROUND = 4,
 };
 
-static _Atomic int64_t input_budget = INT64_C(512) * 1024 * 1024;
 static _Atomic int64_t input_charged;
-
-void net_set_input_budget(int64_t bytes)
-{
-    atomic_store(&input_budget, bytes);
-}
 
 /* ---- slots: references that outlive the connection ---- */
 
@@ -165,7 +160,7 @@ static bool room_for_frame(struct net_conn *c)
     if (target >= LARGE_FRAME && c->charged == 0) {
         int64_t charge = (int64_t)target;
         int64_t now = atomic_fetch_add(&input_charged, charge) + charge;
-        if (now > atomic_load(&input_budget) && now != charge) {
+        if (now > INPUT_BUDGET && now != charge) {
             atomic_fetch_sub(&input_charged, charge);
             net_conn_pause(c);
             net_timer_set(c->loop, &c->budget_wait, BUDGET_RETRY_MS);

@@ -86,7 +86,4 @@ void net_conn_resume(struct net_conn *c);
 /* All connections of a loop: fn may close them. */
 void net_loop_each_conn(struct net_loop *l, void (*fn)(void *arg, struct net_conn *c), void *arg);
 
-/* Bytes of incomplete frames held by all connections; above the limit no further large frame is begun to be read. */
-void net_set_input_budget(int64_t bytes);
-
 #endif
