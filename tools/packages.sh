@@ -44,7 +44,7 @@ has() {
 
 # distribution: the column of the table, and how to install there.
 distribution() {
-    ids=$(. /etc/os-release 2>/dev/null && echo " $ID $ID_LIKE ")
+    ids=$(. /etc/os-release 2>/dev/null && echo " ${ID-} ${ID_LIKE-} ")
     case $ids in
     *' debian '* | *' ubuntu '*) echo debian ;;
     *' fedora '* | *' rhel '*) echo fedora ;;
