@@ -1,12 +1,11 @@
-# Builds the executable, then an image with it and the few shared libraries it needs.
+# Builds the executable, then an image with nothing else: it needs only the C library.
 FROM debian:12-slim AS build
-RUN apt-get update && apt-get install -y --no-install-recommends gcc cmake ninja-build pkg-config libc6-dev libdeflate-dev libxxhash-dev
+RUN apt-get update && apt-get install -y --no-install-recommends gcc cmake ninja-build libc6-dev libdeflate-dev libxxhash-dev
 COPY . /src
 RUN cmake -G Ninja -S /src -B /build -DCMAKE_BUILD_TYPE=Release -DCROCKET_TESTS=OFF && ninja -C /build crocket && strip /build/crocket
 
 FROM debian:12-slim
-RUN apt-get update && apt-get install -y --no-install-recommends libdeflate0 && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --home /var/lib/crocket --create-home crocket
+RUN useradd --system --home /var/lib/crocket --create-home crocket
 COPY --from=build /build/crocket /usr/bin/crocket
 USER crocket
 VOLUME /var/lib/crocket

@@ -8,8 +8,8 @@ packages_table() {
 compiler|cmd:cc hdr:stdio.h|gcc libc6-dev|gcc glibc-devel|gcc musl-dev linux-headers|gcc
 cmake|cmd:cmake|cmake|cmake|cmake|cmake
 ninja|cmd:ninja|ninja-build|ninja-build|samurai|ninja
-pkgconfig|cmd:pkg-config|pkg-config|pkgconf-pkg-config|pkgconf|pkgconf
 libdeflate|hdr:libdeflate.h|libdeflate-dev|libdeflate-devel|libdeflate-dev|libdeflate
+xxhash|hdr:xxhash.h|libxxhash-dev|xxhash-devel|xxhash-dev|xxhash
 cmocka|hdr:cmocka.h|libcmocka-dev|libcmocka-devel|cmocka-dev|cmocka
 bash|cmd:bash|bash|bash|bash|bash
 jdk|cmd:javac|openjdk-17-jdk-headless|java-17-openjdk-devel|openjdk17-jdk|jdk17-openjdk
