@@ -10,6 +10,7 @@
 #include "broker/cold_read.h"
 #include "broker/pull.h"
 #include "broker/send.h"
+#include "broker/transaction.h"
 #include "os/clock.h"
 #include "os/fs.h"
 #include <errno.h>
@@ -86,14 +87,16 @@ static int open_files(struct broker *b, struct err *err)
     b->locks = lock_manager_new(LOCK_LIVE_MS);
     b->stats = stats_new(b->conf->cluster_name);
     b->schedule = schedule_new(b);
+    b->transactions = transactions_new(b);
     b->registration = registration_new(b);
     if (!b->config_dir || !b->topics || !b->groups || !b->offsets || !b->consumers || !b->producers || !b->locks ||
-        !b->stats || !b->schedule || !b->registration)
+        !b->stats || !b->schedule || !b->transactions || !b->registration)
         return err_set(err, ENOMEM, "out of memory for the broker's tables");
     consumer_on_change(b->consumers, notify_consumer_ids_changed, b);
     group_set_auto_create_system(b->groups, b->conf->auto_create_system_group);
     if (topic_manager_load(b->topics, err) < 0 || group_manager_load(b->groups, err) < 0 ||
-        offset_manager_load(b->offsets, err) < 0 || schedule_load(b->schedule, err) < 0)
+        offset_manager_load(b->offsets, err) < 0 || schedule_load(b->schedule, err) < 0 ||
+        transactions_load(b->transactions, err) < 0)
         return -1;
     if (topic_create_system(b->topics, b->conf->cluster_name, b->conf->broker_name, b->conf->default_topic_queue_nums,
                             b->conf->auto_create_topic, b->conf->cluster_topic, b->conf->broker_topic, err) < 0)
@@ -108,8 +111,9 @@ static int add_tables(struct rem_server *s, bool with_pull, struct err *err)
 {
     /* A row that comes later replaces one with its code: what is served wins over what is refused. */
     const struct broker_ops *const tables[] = {
-        &unsupported_ops, &send_ops,  &send_back_ops,   &reply_ops,       &client_ops,         &lock_ops,
-        &offset_ops,      &query_ops, &admin_topic_ops, &admin_group_ops, &admin_consumer_ops, &admin_broker_ops,
+        &unsupported_ops, &send_ops,           &send_back_ops,    &transaction_ops, &reply_ops,
+        &client_ops,      &lock_ops,           &offset_ops,       &query_ops,       &admin_topic_ops,
+        &admin_group_ops, &admin_consumer_ops, &admin_broker_ops,
     };
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         if (rem_server_add(s, tables[i]->ops, tables[i]->count, err) < 0)
@@ -205,7 +209,7 @@ fail:
 int broker_start(struct broker *b, struct err *err)
 {
     if (store_start(b->store, err) < 0 || schedule_start(b->schedule, err) < 0 ||
-        registration_start(b->registration, err) < 0)
+        transactions_start(b->transactions, err) < 0 || registration_start(b->registration, err) < 0)
         return -1;
     b->background = background_start(b, err);
     return b->background ? 0 : -1;
@@ -221,6 +225,7 @@ void broker_drain(struct broker *b)
     if (b->fast_listener)
         net_listener_stop(b->fast_listener);
     schedule_stop(b->schedule);
+    transactions_stop(b->transactions);
     background_stop(b->background);
     b->background = NULL;
     /* What clients have sent already is answered before the loops end. */
@@ -254,6 +259,8 @@ void broker_free(struct broker *b)
     rem_server_free(b->fast_server);
     if (b->schedule)
         schedule_free(b->schedule);
+    /* The last of the loops' and workers' work is done: nothing is added to what it writes down now. */
+    transactions_free(b->transactions);
     if (b->registration)
         registration_free(b->registration);
     if (b->store && b->topics && b->groups && b->offsets)

@@ -49,6 +49,12 @@ static const struct conf_key keys[] = {
     B("validateSystemTopicWhenUpdateTopic", validate_system_topic, "true", "system topics cannot be changed by admin commands"),
 
     B("rejectTransactionMessage", reject_transaction, "false", "refuse transactional messages"),
+    L("transactionTimeOut", transaction_timeout_ms, "6000", 0, INT64_MAX, true, "ms a half message may be undecided before its producers are asked"),
+    I("transactionCheckMax", transaction_check_max, "15", 1, INT32_MAX, true, "how often they are asked"),
+    L("transactionCheckInterval", transaction_check_interval_ms, "30000", 1, DAY_MS, true, "ms between two searches for undecided half messages"),
+    I("transactionOpMsgMaxSize", transaction_op_max_size, "4096", 1, 1048576, true, "bytes of ended half messages that are noted down at once"),
+    I("transactionOpBatchInterval", transaction_op_interval_ms, "3000", 1, DAY_MS, true, "ms until fewer are noted down"),
+    L("transactionMetricFlushInterval", transaction_metric_interval_ms, "3000", 1, DAY_MS, true, "ms between two saves of the numbers of half messages"),
     B("enableRegisterProducer", register_producer, "true", "keep producers also where rejectTransactionMessage makes them needless"),
     B("longPollingEnable", long_polling, "true", "a pull that finds nothing waits for messages as long as it allows"),
     I("shortPollingTimeMills", short_polling_ms, "1000", 1, DAY_MS, true, "ms such a pull waits without longPollingEnable"),

@@ -23,6 +23,8 @@ struct broker_conf {
     bool store_reply_message, server_side_reset, recall_enable;
     bool register_producer; /* false: producers are kept only where transactions need them */
     bool validate_system_topic;
+    int64_t transaction_timeout_ms, transaction_check_interval_ms, transaction_metric_interval_ms;
+    int32_t transaction_check_max, transaction_op_max_size, transaction_op_interval_ms;
     int32_t short_polling_ms;
     int32_t register_period_ms, flush_offset_interval_ms, namesrv_timeout_ms;
     bool force_register, split_registration;

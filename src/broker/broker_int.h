@@ -20,6 +20,7 @@
 struct broker_loop; /* the hot path's state of one event loop: broker_loop.h */
 struct registration;
 struct schedule;
+struct transactions;
 struct cold_read;
 struct background;
 
@@ -44,6 +45,7 @@ struct broker {
     struct stats *stats;
     struct registration *registration;
     struct schedule *schedule;
+    struct transactions *transactions;
     struct cold_read *cold;
     struct background *background;
     struct broker_loop *loops[NET_MAX_LOOPS];
@@ -68,6 +70,7 @@ extern const struct broker_ops pull_ops;           /* pull.c: 11, 361; main port
 extern const struct broker_ops client_ops;         /* client_requests.c: 34, 35, 46, 38 */
 extern const struct broker_ops lock_ops;           /* lock_requests.c: 41, 42 */
 extern const struct broker_ops offset_ops;         /* offset_requests.c: 14, 15, 29, 30, 31, 32 */
+extern const struct broker_ops transaction_ops;    /* transaction_end.c: 37, 323 */
 extern const struct broker_ops query_ops;          /* query_requests.c: 12, 33 */
 extern const struct broker_ops admin_topic_ops;    /* admin_topic.c */
 extern const struct broker_ops admin_group_ops;    /* admin_group.c */

@@ -3,11 +3,17 @@
 #include "os/clock.h"
 #include <stdlib.h>
 
+static void put_done(void *arg, void *user, const struct put_result *r)
+{
+    struct loop_put *put = user;
+    put->done(arg, put, r);
+}
+
 static void end_of_round(struct net_loop *loop, struct net_hook *hook)
 {
     struct broker_loop *bl = LIST_ENTRY(hook, struct broker_loop, hook);
     if (store_batch_count(bl->batch))
-        store_batch_commit(bl->batch, send_put_done, bl);
+        store_batch_commit(bl->batch, put_done, bl);
 }
 
 static void flushed_task(struct net_loop *loop, struct net_task *t)

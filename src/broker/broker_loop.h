@@ -13,11 +13,20 @@
 #include "base/map.h"
 #include "broker/broker_int.h"
 
+struct broker_loop;
+
+/* A put into the round's batch: what begins with this is told when it was appended, or that it was not. */
+struct loop_put {
+    void (*done)(struct broker_loop *bl, struct loop_put *put, const struct put_result *r);
+};
+
 /* A send between its request and its answer. */
 struct pending_send {
+    struct loop_put put;
     struct pending_send *next; /* free list, or the queue of sends waiting for the disk */
     struct rem_token token;
     struct topic *topic;
+    struct topic *half_of; /* where the half message belongs; NULL: it is none */
     int32_t queue_id;
     bool wait_durable;
     uint32_t id_len;
@@ -64,8 +73,6 @@ uint32_t broker_loop_random(struct broker_loop *bl);
 void broker_loop_flushed(struct broker_loop *bl);
 /* send.c: answers parked sends that are durable or too late. */
 void send_release_parked(struct broker_loop *bl);
-/* send.c: answers one put. */
-void send_put_done(void *arg, void *user, const struct put_result *r);
 
 /* pull.c: messages arrived in q; loops = bits of the loops whose pulls wait there. Any thread. */
 void pull_arrived(struct broker *b, struct cq *q, uint64_t loops);

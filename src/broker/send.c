@@ -5,8 +5,10 @@
 #include "broker/send.h"
 
 #include "base/javahash.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "broker/broker_loop.h"
+#include "broker/transaction.h"
 #include "os/clock.h"
 #include "remoting/headers_client.h"
 #include <netinet/in.h>
@@ -162,10 +164,9 @@ static void add_ids(struct buf *out, const struct broker *b, const struct put_re
     }
 }
 
-void send_put_done(void *arg, void *user, const struct put_result *r)
+static void put_done(struct broker_loop *bl, struct loop_put *put, const struct put_result *r)
 {
-    struct broker_loop *bl = arg;
-    struct pending_send *p = user;
+    struct pending_send *p = LIST_ENTRY(put, struct pending_send, put);
     struct broker *b = bl->broker;
     if (r->status != PUT_OK) {
         const char *remark;
@@ -180,6 +181,8 @@ void send_put_done(void *arg, void *user, const struct put_result *r)
     }
     topic_count_put(b->stats, p->topic, r->count, r->bytes);
     stats_add(bl->puts, r->count);
+    if (p->half_of)
+        transaction_prepared(b->transactions, p->half_of->name);
     if (p->wait_durable && store_flushed(b->store) < r->end_offset) {
         add_ids(&p->ids, b, r);
         park(bl, p, r);
@@ -382,7 +385,9 @@ static struct pending_send *pending_for(struct rem_request *rq, struct broker_lo
         refuse(rq, bl->broker, RESP_SYSTEM_BUSY, "[OVERLOAD]system busy, %u sends wait for the disk", bl->parked_count);
         return NULL;
     }
+    p->put.done = put_done;
     p->topic = t;
+    p->half_of = NULL;
     p->queue_id = queue_id;
     p->wait_durable = store_sync_flush(bl->broker->store) && !str_ieq(s->wait, STR_LIT("false"));
     p->id_len = s->uniq_key.len <= sizeof p->id ? (uint32_t)s->uniq_key.len : 0;
@@ -394,7 +399,7 @@ static struct pending_send *pending_for(struct rem_request *rq, struct broker_lo
 
 static void put_failed(struct broker_loop *bl, struct pending_send *p, enum put_status status)
 {
-    send_put_done(bl, p, &(struct put_result){.status = status});
+    put_done(bl, &p->put, &(struct put_result){.status = status});
 }
 
 /* ---- one message ---- */
@@ -421,8 +426,10 @@ static void send_one(struct rem_request *rq, struct broker_loop *bl, const struc
         s.uniq_key = str_make(id, msg_unique_id(id));
         msg_property_add(&bl->scratch, STR_LIT(MSG_PROP_UNIQ_KEY), s.uniq_key);
     }
-    if (s.transaction && !(h->reconsume_times > 0 && s.delay.len)) {
-        refuse(rq, b, RESP_NO_PERMISSION, "the broker[%s] sending transaction message is forbidden", b->address);
+    bool half = s.transaction && !(h->reconsume_times > 0 && s.delay.len);
+    if (half && b->conf->reject_transaction) {
+        refuse(rq, b, RESP_NO_PERMISSION, "the broker[%s] sending transaction message is forbidden",
+               b->conf->broker_ip1);
         return;
     }
     if (s.timer && s.delay.len == 0) {
@@ -447,16 +454,19 @@ static void send_one(struct rem_request *rq, struct broker_loop *bl, const struc
         .tags_code = s.tags.len ? java_hash(s.tags) : 0,
     };
     msg_host_from(&put.m.born_host, rem_peer(rq));
-    struct buf delayed = {0};
+    struct buf changed = {0};
     int level = 0;
-    if (s.delay.len && !t->dlq) {
-        struct topic *schedule = schedule_redirect(b, &put.m, &delayed, &level);
-        if (schedule)
-            t = schedule;
-    }
+    struct topic *real = t, *other = NULL;
+    if (half) /* its delay begins when it is committed */
+        other = transaction_redirect(b, &put.m, &changed);
+    else if (s.delay.len && !t->dlq)
+        other = schedule_redirect(b, &put.m, &changed, &level);
+    if (other)
+        t = other;
     put.queue = topic_queue(b->topics, t, put.m.queue_id);
     struct pending_send *p = put.queue ? pending_for(rq, bl, t, queue_id, &s) : NULL;
     if (p) {
+        p->half_of = half ? real : NULL;
         bool inner_without_flag = s.inner && !(put.m.sys_flag & MSG_FLAG_INNER_BATCH);
         enum put_status status = inner_without_flag ? PUT_MESSAGE_ILLEGAL : store_batch_add(bl->batch, &put, p);
         if (status != PUT_OK)
@@ -464,7 +474,7 @@ static void send_one(struct rem_request *rq, struct broker_loop *bl, const struc
     } else if (put.queue == NULL) {
         refuse(rq, b, RESP_SYSTEM_ERROR, "no queue %d of topic %.*s: out of memory", put.m.queue_id, STR_ARG(t->name));
     }
-    buf_free(&delayed);
+    buf_free(&changed);
 }
 
 /* ---- a batch: every entry becomes a message of its own, all with consecutive queue offsets ---- */

@@ -5,8 +5,6 @@
 #include "broker/broker_int.h"
 
 #define UNSUPPORTED(R)                                                                                                 \
-    R(END_TRANSACTION, "transactional messages are not built yet")                                                     \
-    R(RESUME_CHECK_HALF_MESSAGE, "transactional messages are not built yet")                                           \
     R(RECALL_MESSAGE, "delivery at any time is not built yet, so nothing can be recalled")                             \
     R(GET_TIMER_CHECK_POINT, "delivery at any time is not built yet")                                                  \
     R(GET_TIMER_METRICS, "delivery at any time is not built yet")                                                      \

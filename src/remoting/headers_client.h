@@ -157,4 +157,33 @@ REM_HEADER(send_back_req, HDR_SEND_BACK_REQ)
 #define HDR_CONSUMER_GROUP_REQ(F) F(STR, consumer_group, "consumerGroup", REQUIRED, STR_NULL)
 REM_HEADER(consumer_group_req, HDR_CONSUMER_GROUP_REQ)
 
+/* 37; commitOrRollback holds the transaction bits of a sysFlag */
+#define HDR_END_TRANSACTION_REQ(F)                                                                                     \
+    F(STR, topic, "topic", OPTIONAL, STR_NULL)                                                                         \
+    F(STR, producer_group, "producerGroup", REQUIRED, STR_NULL)                                                        \
+    F(I64, tran_state_table_offset, "tranStateTableOffset", REQUIRED, 0)                                               \
+    F(I64, commit_log_offset, "commitLogOffset", REQUIRED, 0)                                                          \
+    F(I32, commit_or_rollback, "commitOrRollback", REQUIRED, 0)                                                        \
+    F(BOOL, from_transaction_check, "fromTransactionCheck", OPTIONAL, false)                                           \
+    F(STR, msg_id, "msgId", REQUIRED, STR_NULL)                                                                        \
+    F(STR, transaction_id, "transactionId", OPTIONAL, STR_NULL)
+REM_HEADER(end_transaction_req, HDR_END_TRANSACTION_REQ)
+
+/* 39, to clients */
+#define HDR_CHECK_TRANSACTION_REQ(F)                                                                                   \
+    F(STR, topic, "topic", OPTIONAL, STR_NULL)                                                                         \
+    F(I64, tran_state_table_offset, "tranStateTableOffset", REQUIRED, 0)                                               \
+    F(I64, commit_log_offset, "commitLogOffset", REQUIRED, 0)                                                          \
+    F(STR, msg_id, "msgId", OPTIONAL, STR_NULL)                                                                        \
+    F(STR, transaction_id, "transactionId", OPTIONAL, STR_NULL)                                                        \
+    F(STR, offset_msg_id, "offsetMsgId", OPTIONAL, STR_NULL)                                                           \
+    F(STR, bname, "bname", OPTIONAL, STR_NULL)
+REM_HEADER(check_transaction_req, HDR_CHECK_TRANSACTION_REQ)
+
+/* 323; msgId is an offset message id */
+#define HDR_RESUME_CHECK_REQ(F)                                                                                        \
+    F(STR, topic, "topic", OPTIONAL, STR_NULL)                                                                         \
+    F(STR, msg_id, "msgId", OPTIONAL, STR_NULL)
+REM_HEADER(resume_check_req, HDR_RESUME_CHECK_REQ)
+
 #endif

@@ -36,6 +36,8 @@ struct rem_request {
     struct net_address peer;
     struct arena *arena;
     struct buf *out;
+    const uint8_t *frame; /* the bytes cmd points into */
+    size_t frame_len;
     bool answered;
 };
 
@@ -301,9 +303,11 @@ static struct str moved(struct str s, const uint8_t *from, const uint8_t *to)
     return str_is_null(s) ? s : str_make((const char *)to + (s.ptr - (const char *)from), s.len);
 }
 
-static void to_worker(struct rem_request *rq, const uint8_t *frame, size_t len)
+void rem_to_worker(struct rem_request *rq)
 {
     struct rem_server *s = rq->server;
+    const uint8_t *frame = rq->frame;
+    size_t len = rq->frame_len;
     struct job *j = malloc(sizeof *j + len);
     if (j == NULL) {
         rem_reply(rq, RESP_SYSTEM_BUSY, "[OVERLOAD]system busy, out of memory for a request");
@@ -324,6 +328,7 @@ static void to_worker(struct rem_request *rq, const uint8_t *frame, size_t len)
     j->rq.conn = NULL;
     j->rq.cmd = &j->cmd;
     j->rq.out = &j->answer;
+    j->rq.frame = j->frame;
     pthread_mutex_lock(&s->lock);
     bool full = s->queued >= WORKER_QUEUE_MAX;
     if (!full) {
@@ -352,12 +357,14 @@ static void serve(void *arg, struct net_conn *c, struct rem_command *cmd, const 
         .peer = *net_conn_peer(c),
         .arena = &s->arenas[loop],
         .out = net_conn_out(c),
+        .frame = frame,
+        .frame_len = len,
     };
     s->served[loop][0]++;
     if (rq.op == NULL)
         rem_reply(&rq, RESP_REQUEST_CODE_NOT_SUPPORTED, " request type %d not supported", cmd->code);
     else if (rq.op->lane == REM_LANE_WORKER)
-        to_worker(&rq, frame, len);
+        rem_to_worker(&rq);
     else
         run_handler(&rq);
     arena_reset(rq.arena);

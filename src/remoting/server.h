@@ -78,6 +78,10 @@ const struct net_address *rem_peer(const struct rem_request *rq);
 struct net_loop *rem_loop(const struct rem_request *rq); /* of the connection */
 struct net_conn *rem_conn(const struct rem_request *rq); /* NULL in a worker */
 
+/* Gives the request to a worker, which calls the handler again (rem_conn is NULL then): for a handler of LANE_LOOP that
+ * finds that it would have to wait. It must return at once. */
+void rem_to_worker(struct rem_request *rq);
+
 /* The whole answer in one call; remark printf-style or NULL. */
 void rem_reply(struct rem_request *rq, int32_t code, const char *remark_fmt, ...) __attribute__((format(printf, 3, 4)));
 void rem_reply_body(struct rem_request *rq, int32_t code, struct str body);

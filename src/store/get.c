@@ -266,6 +266,42 @@ void store_get(struct store *s, struct cq *q, int64_t offset, uint32_t max_count
         stat_add(&s->got_messages, out->count);
 }
 
+static enum get_status look_in(struct reader *r, int64_t at, struct msg_view *view)
+{
+    const struct log_segment *seg = r->seg;
+    int64_t end = store_visible_end(r->s) - seg->base;
+    if (end > seg->size)
+        end = seg->size;
+    if (at + MSG_FIXED_V4 > end)
+        return GET_OFFSET_FOUND_NULL;
+    if (!is_resident(r, seg, at, MSG_FIXED_V4))
+        return GET_COLD;
+    uint32_t size = get_be32(seg->map + at), magic = get_be32(seg->map + at + MSG_POS_MAGIC);
+    if ((magic != MSG_MAGIC_V1 && magic != MSG_MAGIC_V2) || size < MSG_FIXED_V4 || at + (int64_t)size > end)
+        return GET_OFFSET_FOUND_NULL;
+    if (!is_resident(r, seg, at, size))
+        return GET_COLD;
+    return msg_decode(seg->map + at, size, view) == MSG_OK && view->m.physical_offset == seg->base + at
+               ? GET_FOUND
+               : GET_OFFSET_FOUND_NULL;
+}
+
+enum get_status store_look(struct store *s, int64_t physical_offset, struct store_range *range, struct msg_view *view)
+{
+    struct reader r = {.s = s};
+    r.seg = physical_offset >= clog_min(s->log) ? clog_pin(s->log, physical_offset) : NULL;
+    if (r.seg == NULL)
+        return GET_OFFSET_FOUND_NULL;
+    int64_t at = physical_offset - r.seg->base;
+    enum get_status status = look_in(&r, at, view);
+    if (status == GET_FOUND)
+        *range = (struct store_range){
+            .segment = r.seg, .fd = r.seg->fd, .offset = at, .len = view->size, .map = r.seg->map + at};
+    else
+        seg_release(r.seg);
+    return status;
+}
+
 void store_range_retain(struct store_range *r)
 {
     seg_retain(r->segment);

@@ -3,12 +3,6 @@
 
 enum { TIME_BYTES = 76 }; /* up to the store time's end with an IPv6 born host */
 
-/* Consumers may see the log up to here. */
-static int64_t visible_end(const struct store *s)
-{
-    return s->hide_unflushed ? clog_flushed(s->log) : clog_max(s->log);
-}
-
 bool store_read(struct store *s, int64_t physical_offset, struct buf *out, struct msg_view *view)
 {
     uint8_t head[8];
@@ -16,7 +10,7 @@ bool store_read(struct store *s, int64_t physical_offset, struct buf *out, struc
         return false;
     uint32_t size = get_be32(head), magic = get_be32(head + 4);
     if ((magic != MSG_MAGIC_V1 && magic != MSG_MAGIC_V2) || size < MSG_FIXED_V4 || size > INT32_MAX ||
-        physical_offset + (int64_t)size > visible_end(s))
+        physical_offset + (int64_t)size > store_visible_end(s))
         return false;
     size_t before = out->len;
     uint8_t *at = buf_extend(out, size);

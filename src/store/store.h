@@ -164,6 +164,10 @@ void store_range_release(struct store_range *r);
 /* May block: brings what store_get of these arguments needs, and read-ahead behind it, into memory. */
 void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_count, uint32_t max_bytes);
 
+/* One record by physical offset where it lies. GET_FOUND: view points into range, which is to be released; GET_COLD:
+ * only the disk has it, store_read would wait; GET_OFFSET_FOUND_NULL: there is no record at that offset. Does not
+ * block. */
+enum get_status store_look(struct store *s, int64_t physical_offset, struct store_range *range, struct msg_view *view);
 /* One record by physical offset, copied to out (appended). May block. False when there is no record at that offset. */
 bool store_read(struct store *s, int64_t physical_offset, struct buf *out, struct msg_view *view);
 

@@ -126,6 +126,12 @@ static inline bool store_is_queued(int32_t sys_flag)
     return kind == 0 || kind == MSG_FLAG_TRANSACTION_COMMIT;
 }
 
+/* Consumers may see the log up to here. */
+static inline int64_t store_visible_end(const struct store *s)
+{
+    return s->hide_unflushed ? clog_flushed(s->log) : clog_max(s->log);
+}
+
 /* batch.c; under append_lock. False when out of memory. */
 bool pending_push(struct store *s, struct cq *q, int64_t max, int64_t end);
 
