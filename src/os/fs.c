@@ -54,6 +54,8 @@ static int64_t find_nonzero(const struct fs *fs, int fd, int64_t at, int64_t end
     char *buf = malloc(CHUNK);
     if (buf == NULL)
         return -ENOMEM;
+    /* What is read ahead of a hole counts as data from then on, so the whole of a hole would be read. */
+    fs->scattered(fs, fd, true);
     while ((at = fs->next_data(fs, fd, at)) >= 0 && at < end) {
         ssize_t got = fs->pread(fs, fd, buf, end - at < CHUNK ? (size_t)(end - at) : CHUNK, at);
         if (got <= 0) {
@@ -71,6 +73,7 @@ static int64_t find_nonzero(const struct fs *fs, int fd, int64_t at, int64_t end
         }
         at += got;
     }
+    fs->scattered(fs, fd, false);
     free(buf);
     return at < 0 ? at : found < 0 ? INT64_MIN : found;
 }

@@ -65,6 +65,8 @@ struct fs {
     int64_t (*next_data)(const struct fs *fs, int fd, int64_t at);
     /* Hint: starts reading the range into memory. */
     void (*readahead)(const struct fs *fs, int fd, int64_t at, int64_t n);
+    /* Hint: reads of this descriptor ask for all they want; nothing behind it is to be read ahead. */
+    void (*scattered)(const struct fs *fs, int fd, bool yes);
     /* Hint: the pages of the range are not wanted any more. */
     void (*dontneed)(const struct fs *fs, int fd, int64_t at, int64_t n);
 

@@ -151,6 +151,11 @@ static void real_readahead(const struct fs *fs, int fd, int64_t at, int64_t n)
     (void)posix_fadvise(fd, at, n, POSIX_FADV_WILLNEED);
 }
 
+static void real_scattered(const struct fs *fs, int fd, bool yes)
+{
+    (void)posix_fadvise(fd, 0, 0, yes ? POSIX_FADV_RANDOM : POSIX_FADV_NORMAL);
+}
+
 static void real_dontneed(const struct fs *fs, int fd, int64_t at, int64_t n)
 {
     (void)posix_fadvise(fd, at, n, POSIX_FADV_DONTNEED);
@@ -316,6 +321,7 @@ const struct fs *fs_real(void)
         .zero = real_zero,
         .next_data = real_next_data,
         .readahead = real_readahead,
+        .scattered = real_scattered,
         .dontneed = real_dontneed,
         .map = real_map,
         .unmap = real_unmap,

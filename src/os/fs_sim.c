@@ -475,6 +475,10 @@ static void sim_hint(const struct fs *fs, int fd, int64_t at, int64_t n)
 {
 }
 
+static void sim_scattered(const struct fs *fs, int fd, bool yes)
+{
+}
+
 static int sim_map(const struct fs *fs, int fd, size_t len, bool writable, void **out)
 {
     struct node *n = node_of(of(fs), fd);
@@ -688,6 +692,7 @@ struct fs_sim *fs_sim_new(uint64_t seed)
         .zero = sim_zero,
         .next_data = sim_next_data,
         .readahead = sim_hint,
+        .scattered = sim_scattered,
         .dontneed = sim_hint,
         .map = sim_map,
         .unmap = sim_unmap,

@@ -274,7 +274,7 @@ static int make_first(struct commitlog *log)
     return r;
 }
 
-int clog_set_end(struct commitlog *log, int64_t end, int64_t flushed, struct err *err)
+int clog_set_end(struct commitlog *log, int64_t end, int64_t flushed, bool rest_is_zero, struct err *err)
 {
     int r = 0;
     bool removed = false;
@@ -291,7 +291,7 @@ int clog_set_end(struct commitlog *log, int64_t end, int64_t flushed, struct err
     struct log_segment *last = clog_tail(log);
     if (last) {
         last->zeroed = end - last->base;
-        r = wipe_rest(log, last, end - last->base);
+        r = rest_is_zero ? 0 : wipe_rest(log, last, end - last->base);
         return r ? err_sys(err, -r, "cannot clear the end of commit log file %s/%020" PRId64, log->dir, last->base) : 0;
     }
     log->min = end;

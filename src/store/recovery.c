@@ -211,7 +211,9 @@ static int finish(struct recovery *r, int64_t end, struct err *err)
 {
     struct store *s = r->s;
     int64_t durable = !s->after_crash ? end : s->ckpt.have_marks ? s->ckpt.log_mark : r->start;
-    if (cq_set_truncate(s->queues, end, err) || clog_set_end(s->log, end, durable, err))
+    /* We stopped here ourselves, and left nothing behind the end. */
+    bool rest_is_zero = !s->after_crash && s->ckpt.have_marks && s->ckpt.log_mark == end;
+    if (cq_set_truncate(s->queues, end, err) || clog_set_end(s->log, end, durable, rest_is_zero, err))
         return -1;
     if (s->hide_unflushed) {
         /* Nobody may see a message that another crash could take back. */

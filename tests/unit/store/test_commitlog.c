@@ -14,7 +14,7 @@ static struct commitlog *open_log(const struct fs *fs, int64_t end)
     struct err err = {0};
     int r = clog_open(&log, fs, "/log", SIZE, &err);
     if (r == 0)
-        r = clog_set_end(log, end, end, &err);
+        r = clog_set_end(log, end, end, false, &err);
     if (r)
         print_error("%s\n", err.text);
     assert_int_equal(r, 0);
