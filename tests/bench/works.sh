@@ -46,6 +46,7 @@ produce() {
 # Everything that a warmed-up server with asynchronous flush does.
 work_steady() {
     local kind=$1 dir=$BENCH_WORK/store-$1
+    use_memory
     start "$kind" "$dir"
     # The same load as is measured, so that the JVM has compiled it.
     "$CROCKET" bench produce -n "$NAMESRV" -t BenchWarm --connections 4 --inflight 32 --duration "$warm_seconds" --warmup 0 >/dev/null 2>&1
@@ -61,11 +62,8 @@ work_steady() {
         "$CROCKET" bench produce -n "$NAMESRV" -t Benchconsume --connections 4 --inflight 8 --batch 32 --count "$messages" >/dev/null 2>&1
         sleep 2 # until every queue knows its end
         measure "$kind" consume-warm consume -t Benchconsume --connections 4
-        if sync && (echo 3 >/proc/sys/vm/drop_caches) 2>/dev/null; then
-            measure "$kind" consume-cold consume -t Benchconsume --connections 4
-        else
-            say "  consume-cold: left out, the page cache can be dropped only by root"
-        fi
+        drop_from_memory "$dir"
+        measure "$kind" consume-cold consume -t Benchconsume --connections 4
     fi
     end_server "$kind" "$dir"
     remove "$dir"
@@ -73,6 +71,7 @@ work_steady() {
 
 work_sync() {
     local kind=$1 dir=$BENCH_WORK/store-$1
+    use_memory
     start "$kind" "$dir" flushDiskType=SYNC_FLUSH
     "$CROCKET" bench produce -n "$NAMESRV" -t BenchWarm --connections 64 --inflight 4 --duration "$warm_seconds" --warmup 0 >/dev/null 2>&1
     produce "$kind" sync-1x1
@@ -98,6 +97,7 @@ work_start() {
 # The log is filled once; every run kills the server on it and starts it again.
 work_kill() {
     local kind=$1 dir=$BENCH_WORK/store-kill-$1
+    use_memory
     if [ ! -d "$dir" ]; then
         start "$kind" "$dir"
         "$CROCKET" bench produce -n "$NAMESRV" -t Benchkill --connections 4 --inflight 8 --batch 32 --count $((log_bytes / 1250)) >/dev/null 2>&1
