@@ -46,7 +46,7 @@ uint16_t net_address_port(const struct net_address *a);
 void net_address_of_this_host(char out[64]);
 
 struct net_listener;
-/* Listens and hands accepted connections to the loop with the fewest. user becomes net_conn_user of each. */
+/* Listens and hands accepted connections to the loops, evenly. user becomes net_conn_user of each. */
 int net_listen(struct net_listener **out, struct net_pool *pool, struct str host, uint16_t port,
                const struct net_protocol *protocol, void *user, struct err *err);
 uint16_t net_listener_port(const struct net_listener *l);

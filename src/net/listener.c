@@ -1,4 +1,4 @@
-/* Listening, and handing new connections to the loop that has the fewest. */
+/* Listening, and handing new connections to the loops. */
 #include "base/log.h"
 #include "net/loop_internal.h"
 #include <errno.h>
@@ -16,7 +16,11 @@ struct net_listener {
     int fd;
     const struct net_protocol *protocol;
     void *user;
+    struct net_loop *half_pair; /* loop of a connection that waits for its partner */
+    int64_t half_pair_until_ms;
 };
+
+enum { PAIR_MS = 1000 };
 
 struct adopt {
     struct net_task task;
@@ -43,6 +47,23 @@ static struct net_loop *least_loaded(struct net_pool *pool)
     return best;
 }
 
+/*
+ * The loop with the fewest connections, but two that come one after the other share one: they often belong together, a
+ * producer and the consumer of what it sends, and a message that needs no second loop wakes one thread less. Under the
+ * listener's lock.
+ */
+static struct net_loop *choose_loop(struct net_listener *listener, int64_t now_ms)
+{
+    struct net_loop *to = listener->half_pair;
+    listener->half_pair = NULL;
+    if (to && now_ms <= listener->half_pair_until_ms)
+        return to;
+    to = least_loaded(listener->pool);
+    listener->half_pair = to;
+    listener->half_pair_until_ms = now_ms + PAIR_MS;
+    return to;
+}
+
 /* Under the listener's lock. */
 static void accept_some(struct net_loop *l, struct net_listener *listener)
 {
@@ -56,7 +77,7 @@ static void accept_some(struct net_loop *l, struct net_listener *listener)
                             strerror(errno));
             return;
         }
-        struct net_loop *to = least_loaded(listener->pool);
+        struct net_loop *to = choose_loop(listener, l->now_ms);
         atomic_fetch_add_explicit(&to->conn_count, 1, memory_order_relaxed);
         if (to == l) {
             net_conn_adopt(l, fd, &peer, listener->protocol, listener->user);
