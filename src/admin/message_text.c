@@ -1,6 +1,7 @@
 #include "admin/message_text.h"
 
 #include "admin/time_text.h"
+#include "base/base64.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -156,19 +157,6 @@ void message_print(struct buf *out, const struct msg_view *v)
     buf_add_lit(out, "\n");
 }
 
-static void add_base64(struct buf *out, struct str s)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const uint8_t *p = (const uint8_t *)s.ptr;
-    for (size_t i = 0; i < s.len; i += 3) {
-        size_t n = s.len - i < 3 ? s.len - i : 3;
-        unsigned bits = (unsigned)p[i] << 16 | (n > 1 ? (unsigned)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0u);
-        char four[4] = {digits[bits >> 18], digits[bits >> 12 & 63], n > 1 ? digits[bits >> 6 & 63] : '=',
-                        n > 2 ? digits[bits & 63] : '='};
-        buf_add(out, four, 4);
-    }
-}
-
 void message_json(struct jw *w, const struct msg_view *v, struct str broker_name)
 {
     char id[56], host[64];
@@ -198,7 +186,7 @@ void message_json(struct jw *w, const struct msg_view *v, struct str broker_name
     if (is_utf8(body)) {
         jw_kstr(w, "body", body);
     } else {
-        add_base64(&coded, body);
+        base64_add(&coded, body);
         jw_kstr(w, "bodyBase64", buf_str(&coded));
     }
     jw_end_object(w);

@@ -1,6 +1,7 @@
 /* Topics by administrators: 17, 18, 21, 202, 215, 300, 305, 316, 351. Time spans (303) are in consume_stats.c. */
 #include "broker/admin_int.h"
 
+#include "broker/timer.h"
 #include "remoting/headers_admin.h"
 #include <errno.h>
 
@@ -100,6 +101,7 @@ static void delete_one(struct broker *b, struct str topic)
     topic_delete(b->topics, topic);
     offset_delete_topic(b->offsets, topic);
     stats_forget(b->stats, topic);
+    timer_forget_topic(b->timer, topic);
 }
 
 static void delete_topic(struct rem_request *rq, const void *header)

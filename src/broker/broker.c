@@ -10,6 +10,7 @@
 #include "broker/cold_read.h"
 #include "broker/pull.h"
 #include "broker/send.h"
+#include "broker/timer.h"
 #include "broker/transaction.h"
 #include "os/clock.h"
 #include "os/fs.h"
@@ -36,10 +37,15 @@ static void on_flushed(void *arg, int64_t flushed)
 }
 
 /* After a failed sync nobody knows what is on the disk: the only honest thing is to stop and recover from the log. */
-static void on_fatal(void *arg, const char *text)
+void broker_die(const char *text)
 {
     LOG(LOG_ERROR, "broker", "stopping at once: %s", text);
     _exit(1);
+}
+
+static void on_fatal(void *arg, const char *text)
+{
+    broker_die(text);
 }
 
 /* ---- connections ---- */
@@ -87,16 +93,18 @@ static int open_files(struct broker *b, struct err *err)
     b->locks = lock_manager_new(LOCK_LIVE_MS);
     b->stats = stats_new(b->conf->cluster_name);
     b->schedule = schedule_new(b);
+    b->timer = b->store_conf->timerWheelEnable ? timer_new(b) : NULL;
     b->transactions = transactions_new(b);
     b->registration = registration_new(b);
     if (!b->config_dir || !b->topics || !b->groups || !b->offsets || !b->consumers || !b->producers || !b->locks ||
-        !b->stats || !b->schedule || !b->transactions || !b->registration)
+        !b->stats || !b->schedule || (b->store_conf->timerWheelEnable && !b->timer) || !b->transactions ||
+        !b->registration)
         return err_set(err, ENOMEM, "out of memory for the broker's tables");
     consumer_on_change(b->consumers, notify_consumer_ids_changed, b);
     group_set_auto_create_system(b->groups, b->conf->auto_create_system_group);
     if (topic_manager_load(b->topics, err) < 0 || group_manager_load(b->groups, err) < 0 ||
         offset_manager_load(b->offsets, err) < 0 || schedule_load(b->schedule, err) < 0 ||
-        transactions_load(b->transactions, err) < 0)
+        (b->timer && timer_load(b->timer, err) < 0) || transactions_load(b->transactions, err) < 0)
         return -1;
     if (topic_create_system(b->topics, b->conf->cluster_name, b->conf->broker_name, b->conf->default_topic_queue_nums,
                             b->conf->auto_create_topic, b->conf->cluster_topic, b->conf->broker_topic, err) < 0)
@@ -113,7 +121,7 @@ static int add_tables(struct rem_server *s, bool with_pull, struct err *err)
     const struct broker_ops *const tables[] = {
         &unsupported_ops, &send_ops,           &send_back_ops,    &transaction_ops, &reply_ops,
         &client_ops,      &lock_ops,           &offset_ops,       &query_ops,       &admin_topic_ops,
-        &admin_group_ops, &admin_consumer_ops, &admin_broker_ops,
+        &admin_group_ops, &admin_consumer_ops, &admin_broker_ops, &timer_ops,
     };
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         if (rem_server_add(s, tables[i]->ops, tables[i]->count, err) < 0)
@@ -209,7 +217,8 @@ fail:
 int broker_start(struct broker *b, struct err *err)
 {
     if (store_start(b->store, err) < 0 || schedule_start(b->schedule, err) < 0 ||
-        transactions_start(b->transactions, err) < 0 || registration_start(b->registration, err) < 0)
+        (b->timer && timer_start(b->timer, err) < 0) || transactions_start(b->transactions, err) < 0 ||
+        registration_start(b->registration, err) < 0)
         return -1;
     b->background = background_start(b, err);
     return b->background ? 0 : -1;
@@ -225,6 +234,7 @@ void broker_drain(struct broker *b)
     if (b->fast_listener)
         net_listener_stop(b->fast_listener);
     schedule_stop(b->schedule);
+    timer_stop(b->timer);
     transactions_stop(b->transactions);
     background_stop(b->background);
     b->background = NULL;
@@ -259,6 +269,7 @@ void broker_free(struct broker *b)
     rem_server_free(b->fast_server);
     if (b->schedule)
         schedule_free(b->schedule);
+    timer_free(b->timer);
     /* The last of the loops' and workers' work is done: nothing is added to what it writes down now. */
     transactions_free(b->transactions);
     if (b->registration)

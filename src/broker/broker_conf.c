@@ -65,6 +65,7 @@ static const struct conf_key keys[] = {
     B("useServerSideResetOffset", server_side_reset, "true", "a reset of offsets is kept here until the next pull"),
     B("storeReplyMessageEnable", store_reply_message, "true", "replies are stored besides being pushed to their requester"),
     B("recallMessageEnable", recall_enable, "false", "delayed messages may be recalled"),
+    B("allowRecallWhenBrokerNotWriteable", recall_when_not_writable, "true", "also while brokerPermission forbids sends"),
 
     B("brokerFastFailureEnable", fast_failure, "true", "refuse sends early while the store is held up"),
     L("waitTimeMillsInSendQueue", wait_send_queue_ms, "200", 0, INT64_MAX, true, "ms a send may wait before it is refused"),

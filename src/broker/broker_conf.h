@@ -20,7 +20,7 @@ struct broker_conf {
     char *trace_topic_name;
     bool reject_transaction, long_polling, slave_read, fast_failure, lite_pull, reject_pull_consumer,
         enable_property_filter;
-    bool store_reply_message, server_side_reset, recall_enable;
+    bool store_reply_message, server_side_reset, recall_enable, recall_when_not_writable;
     bool register_producer; /* false: producers are kept only where transactions need them */
     bool validate_system_topic;
     int64_t transaction_timeout_ms, transaction_check_interval_ms, transaction_metric_interval_ms;

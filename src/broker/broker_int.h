@@ -20,6 +20,7 @@
 struct broker_loop; /* the hot path's state of one event loop: broker_loop.h */
 struct registration;
 struct schedule;
+struct timer;
 struct transactions;
 struct cold_read;
 struct background;
@@ -45,6 +46,7 @@ struct broker {
     struct stats *stats;
     struct registration *registration;
     struct schedule *schedule;
+    struct timer *timer; /* NULL: timerWheelEnable is off */
     struct transactions *transactions;
     struct cold_read *cold;
     struct background *background;
@@ -72,11 +74,15 @@ extern const struct broker_ops lock_ops;           /* lock_requests.c: 41, 42 */
 extern const struct broker_ops offset_ops;         /* offset_requests.c: 14, 15, 29, 30, 31, 32 */
 extern const struct broker_ops transaction_ops;    /* transaction_end.c: 37, 323 */
 extern const struct broker_ops query_ops;          /* query_requests.c: 12, 33 */
+extern const struct broker_ops timer_ops;          /* timer_requests.c: 60, 61, 370 */
 extern const struct broker_ops admin_topic_ops;    /* admin_topic.c */
 extern const struct broker_ops admin_group_ops;    /* admin_group.c */
 extern const struct broker_ops admin_consumer_ops; /* admin_consumer.c */
 extern const struct broker_ops admin_broker_ops;   /* admin_broker.c: config, runtime info, stats, cleaning */
 extern const struct broker_ops unsupported_ops;    /* unsupported.c: what is not built yet, and why */
+
+/* Ends the process at once: nobody knows what is on the disk. Any thread. */
+void broker_die(const char *text) __attribute__((noreturn));
 
 /* Puts a message from a thread that may block: delayed delivery, send back. topic must exist. */
 enum put_status broker_put(struct broker *b, struct topic *t, struct msg *m, struct put_result *r);

@@ -31,6 +31,8 @@ struct pending_send {
     bool wait_durable;
     uint32_t id_len;
     char id[64]; /* UNIQ_KEY: the transaction id of the answer */
+    struct topic *timed; /* where it will be delivered at timed_ms, NULL: it waits for no time */
+    int64_t timed_ms;
     /* of a parked send */
     int64_t end_offset, queue_offset, deadline_ms;
     struct buf ids; /* message ids of the answer */

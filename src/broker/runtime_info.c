@@ -1,10 +1,11 @@
 /*
  * 28: the broker's state as a table of texts, with the keys of Java's broker. Tools and exporters read most of them as
- * numbers, so also what this broker does not have (thread pools, a timer wheel, a transient store pool) is there, with
- * the value it has where it is idle.
+ * numbers, so also what this broker does not have (thread pools, a transient store pool) is there, with the value it has
+ * where it is idle.
  */
 #include "broker/admin_int.h"
 
+#include "broker/timer.h"
 #include "os/clock.h"
 #include <inttypes.h>
 #include <stdarg.h>
@@ -125,11 +126,18 @@ static void put_queues(struct jw *w)
     }
     put(w, "EndTransactionQueueSize", "0");
     put(w, "EndTransactionThreadPoolQueueCapacity", "%d", QUEUE_CAPACITY);
-    put(w, "timerReadBehind", "0");
-    put(w, "timerOffsetBehind", "0");
-    put(w, "timerCongestNum", "0");
-    put(w, "timerEnqueueTps", "0.0");
-    put(w, "timerDequeueTps", "0.0");
+}
+
+static void put_timer(struct jw *w, const struct broker *b)
+{
+    struct timer_progress p = {0};
+    if (b->timer)
+        timer_progress(b->timer, &p);
+    put(w, "timerReadBehind", "%" PRId64, p.read_behind_ms / 1000);
+    put(w, "timerOffsetBehind", "%" PRId64, p.offset_behind);
+    put(w, "timerCongestNum", "%" PRId64, p.waiting);
+    put(w, "timerEnqueueTps", "%d.0", p.enqueue_tps);
+    put(w, "timerDequeueTps", "%d.0", p.dequeue_tps);
 }
 
 /* scheduleMessageOffset_LEVEL = delivered up to, end of the level's queue */
@@ -167,6 +175,7 @@ void admin_runtime_info(struct rem_request *rq, const void *header)
     put_latencies(&w);
     put_store(&w, b, &st);
     put_queues(&w);
+    put_timer(&w, b);
     put_schedule(&w, rq);
     jw_end_object(&w);
     jw_end_object(&w);

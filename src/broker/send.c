@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "broker/broker_loop.h"
+#include "broker/timer.h"
 #include "broker/transaction.h"
 #include "os/clock.h"
 #include "remoting/headers_client.h"
@@ -76,6 +77,15 @@ static void pending_free(struct broker_loop *bl, struct pending_send *p)
     bl->free_sends = p;
 }
 
+static void add_recall_handle(struct rem_frame *f, const struct broker *b, const struct pending_send *p)
+{
+    struct buf handle = {0};
+    timer_recall_handle(&handle, b, p->timed->name, p->timed_ms, str_make(p->id, p->id_len));
+    if (buf_ok(&handle))
+        rem_frame_str(f, "recallHandle", buf_str(&handle));
+    buf_free(&handle);
+}
+
 static void answer(struct broker_loop *bl, struct pending_send *p, int32_t code, struct str msg_ids,
                    int64_t queue_offset)
 {
@@ -88,6 +98,8 @@ static void answer(struct broker_loop *bl, struct pending_send *p, int32_t code,
     rem_frame_i64(&f, "queueOffset", queue_offset);
     if (p->id_len)
         rem_frame_str(&f, "transactionId", str_make(p->id, p->id_len));
+    if (p->timed && p->id_len)
+        add_recall_handle(&f, bl->broker, p);
     rem_token_end(&p->token, &f, STR_NULL, STR_NULL);
 }
 
@@ -389,6 +401,7 @@ static struct pending_send *pending_for(struct rem_request *rq, struct broker_lo
     p->topic = t;
     p->half_of = NULL;
     p->queue_id = queue_id;
+    p->timed = NULL;
     p->wait_durable = store_sync_flush(bl->broker->store) && !str_ieq(s->wait, STR_LIT("false"));
     p->id_len = s->uniq_key.len <= sizeof p->id ? (uint32_t)s->uniq_key.len : 0;
     if (p->id_len)
@@ -432,11 +445,6 @@ static void send_one(struct rem_request *rq, struct broker_loop *bl, const struc
                b->conf->broker_ip1);
         return;
     }
-    if (s.timer && s.delay.len == 0) {
-        refuse(rq, b, RESP_SYSTEM_ERROR,
-               "timer message is under flow control or not enabled: this broker delivers by delay level only");
-        return;
-    }
     struct store_msg put = {
         .m =
             {
@@ -457,16 +465,28 @@ static void send_one(struct rem_request *rq, struct broker_loop *bl, const struc
     struct buf changed = {0};
     int level = 0;
     struct topic *real = t, *other = NULL;
+    int64_t timed_ms = 0;
     if (half) /* its delay begins when it is committed */
         other = transaction_redirect(b, &put.m, &changed);
     else if (s.delay.len && !t->dlq)
         other = schedule_redirect(b, &put.m, &changed, &level);
     if (other)
         t = other;
+    if (s.timer && !other) {
+        enum timer_verdict v = timer_redirect(b, &put.m, &changed, &t, &timed_ms);
+        if (v != TIMER_NONE && v != TIMER_MOVED) {
+            char remark[320];
+            int32_t code = timer_refusal(b, v, remark, sizeof remark);
+            refuse(rq, b, code, "%s", remark);
+            return;
+        }
+    }
     put.queue = topic_queue(b->topics, t, put.m.queue_id);
     struct pending_send *p = put.queue ? pending_for(rq, bl, t, queue_id, &s) : NULL;
     if (p) {
         p->half_of = half ? real : NULL;
+        p->timed = timed_ms && !real->retry ? real : NULL;
+        p->timed_ms = timed_ms;
         bool inner_without_flag = s.inner && !(put.m.sys_flag & MSG_FLAG_INNER_BATCH);
         enum put_status status = inner_without_flag ? PUT_MESSAGE_ILLEGAL : store_batch_add(bl->batch, &put, p);
         if (status != PUT_OK)

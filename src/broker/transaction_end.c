@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "broker/broker_loop.h"
 #include "broker/send.h"
+#include "broker/timer.h"
 #include "broker/transaction_int.h"
 #include "os/clock.h"
 #include "remoting/headers_client.h"
@@ -40,11 +41,13 @@ static int32_t judge_end(const struct broker *b, const struct end_transaction_re
 /* ---- the message under its own name ---- */
 
 /* Its properties stay as they are, as in Java: consumers see where it waited. *t: NULL when its topic is gone, the
- * message is stored all the same. False: the half message does not say where it belongs, or no memory. */
+ * message is stored all the same. False: the half message does not say where it belongs, asks for
+ * an impossible time, or no memory. */
 static bool final_message(struct broker *b, const struct msg_view *half, struct store_msg *put, struct topic **t,
                           struct buf *changed)
 {
     int level;
+    int64_t timed_ms;
     *put = (struct store_msg){.m = half->m};
     struct msg *m = &put->m;
     m->topic = msg_property(half->m.properties, STR_LIT(MSG_PROP_REAL_TOPIC));
@@ -54,8 +57,13 @@ static bool final_message(struct broker *b, const struct msg_view *half, struct 
     m->sys_flag = (m->sys_flag & ~MSG_FLAG_TRANSACTION_MASK) | MSG_FLAG_TRANSACTION_COMMIT;
     m->prepared_transaction_offset = half->m.physical_offset;
     *t = schedule_redirect(b, m, changed, &level);
-    if (*t == NULL)
-        *t = topic_find(b->topics, m->topic);
+    if (*t == NULL) {
+        enum timer_verdict v = timer_redirect(b, m, changed, t, &timed_ms);
+        if (v == TIMER_NONE)
+            *t = topic_find(b->topics, m->topic);
+        else if (v != TIMER_MOVED)
+            return false;
+    }
     put->queue = store_queue(b->store, m->topic, m->queue_id, true);
     put->tags_code = msg_tags_code(m->properties);
     return put->queue && buf_ok(changed);

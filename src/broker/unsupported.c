@@ -5,9 +5,6 @@
 #include "broker/broker_int.h"
 
 #define UNSUPPORTED(R)                                                                                                 \
-    R(RECALL_MESSAGE, "delivery at any time is not built yet, so nothing can be recalled")                             \
-    R(GET_TIMER_CHECK_POINT, "delivery at any time is not built yet")                                                  \
-    R(GET_TIMER_METRICS, "delivery at any time is not built yet")                                                      \
     R(POP_MESSAGE, "pop consumption is not built yet")                                                                 \
     R(ACK_MESSAGE, "pop consumption is not built yet")                                                                 \
     R(BATCH_ACK_MESSAGE, "pop consumption is not built yet")                                                           \

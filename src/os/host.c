@@ -1,6 +1,7 @@
 #include "os/host.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -61,4 +62,14 @@ void host_random(void *out, size_t n)
         x *= 0xBF58476D1CE4E5B9u;
         ((uint8_t *)out)[i] = (uint8_t)(x >> 56);
     }
+}
+
+void host_boot_id(char out[40])
+{
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, out, 39);
+    if (fd >= 0)
+        close(fd);
+    out[n > 0 ? n : 0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
 }

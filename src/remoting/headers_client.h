@@ -153,6 +153,13 @@ REM_HEADER(unregister_client_req, HDR_UNREGISTER_CLIENT_REQ)
     F(I32, max_reconsume_times, "maxReconsumeTimes", OPTIONAL, -1)
 REM_HEADER(send_back_req, HDR_SEND_BACK_REQ)
 
+/* 370 */
+#define HDR_RECALL_MESSAGE_REQ(F)                                                                                      \
+    F(STR, producer_group, "producerGroup", OPTIONAL, STR_NULL)                                                        \
+    F(STR, topic, "topic", REQUIRED, STR_NULL)                                                                         \
+    F(STR, recall_handle, "recallHandle", REQUIRED, STR_NULL)
+REM_HEADER(recall_message_req, HDR_RECALL_MESSAGE_REQ)
+
 /* 38, 40 and others that carry one consumer group */
 #define HDR_CONSUMER_GROUP_REQ(F) F(STR, consumer_group, "consumerGroup", REQUIRED, STR_NULL)
 REM_HEADER(consumer_group_req, HDR_CONSUMER_GROUP_REQ)

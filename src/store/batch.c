@@ -459,8 +459,7 @@ static void keep_result(void *arg, void *user, const struct put_result *r)
     out->physical_offsets = NULL;
 }
 
-/* Waits until the log is durable up to end; false when it took too long. */
-static bool wait_flushed(struct store *s, int64_t end)
+bool store_wait_flushed(struct store *s, int64_t end)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -473,6 +472,7 @@ static bool wait_flushed(struct store *s, int64_t end)
     if (!s->running)
         flusher_step(s);
     __atomic_add_fetch(&s->flushed_waiters, 1, __ATOMIC_SEQ_CST);
+    store_want_flush(s);
     pthread_mutex_lock(&s->flushed_lock);
     while (store_flushed(s) < end && s->running)
         if (pthread_cond_timedwait(&s->flushed_cond, &s->flushed_lock, &until))
@@ -495,7 +495,7 @@ enum put_status store_put(struct store *s, const struct store_msg *m, struct put
     if (r->status == PUT_OK)
         store_batch_commit(s->put_batch, keep_result, r);
     pthread_mutex_unlock(&s->put_lock);
-    if (r->status == PUT_OK && s->sync_flush && !wait_flushed(s, r->end_offset))
+    if (r->status == PUT_OK && s->sync_flush && !store_wait_flushed(s, r->end_offset))
         r->status = PUT_FLUSH_DISK_TIMEOUT;
     return r->status;
 }

@@ -94,6 +94,8 @@ void store_batch_commit(struct store_batch *b, put_done_fn done, void *arg);
 enum put_status store_put(struct store *s, const struct store_msg *m, struct put_result *r);
 
 int64_t store_flushed(const struct store *s); /* durable up to here */
+/* Waits until the log is durable up to there; false when it took too long (syncFlushTimeout). May block. */
+bool store_wait_flushed(struct store *s, int64_t physical_offset);
 bool store_sync_flush(const struct store *s); /* flushDiskType = SYNC_FLUSH */
 
 /* ---- queues and reading --------------------------------------------------------------------------------------------
@@ -170,6 +172,12 @@ void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_coun
 enum get_status store_look(struct store *s, int64_t physical_offset, struct store_range *range, struct msg_view *view);
 /* One record by physical offset, copied to out (appended). May block. False when there is no record at that offset. */
 bool store_read(struct store *s, int64_t physical_offset, struct buf *out, struct msg_view *view);
+/* The same without copying, for many records one after the other: the view holds while *pin does. *pin is NULL at
+ * first, is changed by the next call, and ends with store_unpin. */
+bool store_peek(struct store *s, int64_t physical_offset, struct log_segment **pin, struct msg_view *view);
+void store_unpin(struct log_segment **pin);
+/* Hint: this part of the log will be wanted soon. Starts reading what may not be in memory. */
+void store_want(struct store *s, int64_t physical_offset, int64_t n);
 
 /* First offset whose message has store time >= time (lower) or last with <= time (upper), clamped as Java does. May
  * block. */

@@ -67,6 +67,10 @@ enum store_role { ROLE_ASYNC_MASTER, ROLE_SYNC_MASTER, ROLE_SLAVE };
     I(timerPrecisionMs, "1000", 100, 1000, false, "step of delivery times in ms")                                      \
     I(timerMaxDelaySec, "259200", 1, INT32_MAX, true, "longest delay in seconds")                                      \
     I(timerRollWindowSlot, "172800", 1, INT32_MAX, false, "steps the timer wheel reaches ahead")                       \
+    I(mappedFileSizeTimerLog, "104857600", 4096, INT32_MAX, false, "bytes of one timer log file")                      \
+    I(timerFlushIntervalMs, "1000", 1, 3600000, true, "ms between two syncs of the timer wheel and its log")           \
+    I(timerCongestNumEachSlot, "2147483647", 0, INT32_MAX, true, "messages of one step before sends are refused")      \
+    B(timerStopEnqueue, "false", true, "messages with a delivery time are kept out of the wheel")                      \
     I(haListenPort, "10912", 0, 65535, false, "port of replication")                                                   \
     S(haMasterAddress, NULL, true, "where a slave finds its master")                                                   \
     I(haSendHeartbeatInterval, "5000", 1, INT32_MAX, true, "ms between heartbeats to slaves")                          \

@@ -229,8 +229,6 @@ static void test_cleaning_and_exports(void **state)
 static void test_every_code_has_an_answer(void **state)
 {
     static const int32_t unsupported[] = {
-        REQ_RECALL_MESSAGE,
-        REQ_GET_TIMER_METRICS,
         REQ_POP_MESSAGE,
         REQ_ACK_MESSAGE,
         REQ_POLLING_INFO,
