@@ -15,9 +15,14 @@ static const char *const predefined[] = {
 
 /* ---- life ---- */
 
-static int save(void *arg, struct err *err)
+int group_manager_load(struct group_manager *m, struct err *err)
 {
-    return group_persist(arg, err);
+    return config_table_load(&m->file, err);
+}
+
+int group_persist(struct group_manager *m, struct err *err)
+{
+    return config_table_save(&m->file, err);
 }
 
 struct group_manager *group_manager_new(const char *config_dir, bool auto_create)
@@ -25,15 +30,9 @@ struct group_manager *group_manager_new(const char *config_dir, bool auto_create
     struct group_manager *m = calloc(1, sizeof *m);
     if (m == NULL)
         return NULL;
-    pthread_rwlock_init(&m->lock, NULL);
-    pthread_mutex_init(&m->save_lock, NULL);
     atomic_init(&m->auto_create, auto_create);
     atomic_init(&m->auto_create_system, true);
-    m->version.timestamp = clock_wall_ms();
-    m->path = config_file_path(config_dir, "subscriptionGroup.json");
-    m->saver = config_saver_new("save-groups", save, m);
-    m->journal = m->path ? config_journal_new(m->path) : NULL;
-    bool good = m->path && m->saver && m->journal;
+    bool good = config_table_init(&m->file, &group_file, m, config_dir, "subscriptionGroup.json");
     for (size_t i = 0; good && i < sizeof predefined / sizeof predefined[0]; i++)
         good = group_entry_set(m, str_from(predefined[i]), NULL) != NULL;
     if (good)
@@ -60,13 +59,9 @@ void group_manager_free(struct group_manager *m)
 {
     if (m == NULL)
         return;
-    config_saver_free(m->saver);
-    config_journal_free(m->journal);
+    config_table_end(&m->file);
     map_free(&m->entries, free_entry);
     map_free(&m->forbidden, free_topics);
-    pthread_rwlock_destroy(&m->lock);
-    pthread_mutex_destroy(&m->save_lock);
-    free(m->path);
     free(m);
 }
 
@@ -182,10 +177,7 @@ struct group_entry *group_entry_set(struct group_manager *m, struct str name, co
 static void next_version(struct group_manager *m, void (*write)(struct jw *w, const void *item), const void *item,
                          struct str deleted)
 {
-    struct data_version before = m->version;
-    data_version_next(&m->version, 0, clock_wall_ms());
-    m->changes++;
-    config_journal_add(m->journal, &before, &m->version, write, item, deleted);
+    config_table_changed(&m->file, write, item, deleted);
 }
 
 void group_changed(struct group_manager *m, const struct group_entry *e, struct str deleted)
@@ -204,9 +196,9 @@ void group_entry_delete(struct group_manager *m, struct group_entry *e)
 
 struct group *group_known(struct group_manager *m, struct str name)
 {
-    pthread_rwlock_rdlock(&m->lock);
+    pthread_rwlock_rdlock(&m->file.lock);
     struct group_entry *e = group_entry_find(m, name);
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     return e ? &e->g : NULL;
 }
 
@@ -218,15 +210,15 @@ struct group *group_find(struct group_manager *m, struct str name)
     bool system = str_starts(name, STR_LIT("CID_RMQ_SYS_")) && atomic_load(&m->auto_create_system);
     if ((!atomic_load(&m->auto_create) && !system) || name_illegal(name, GROUP_NAME_MAX))
         return NULL;
-    pthread_rwlock_wrlock(&m->lock);
+    pthread_rwlock_wrlock(&m->file.lock);
     struct group_entry *e = group_entry_find(m, name);
     bool made = e == NULL;
     if (made && (e = group_entry_set(m, name, NULL)) != NULL)
         group_changed(m, e, STR_NULL);
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     if (e && made) {
         LOG(LOG_INFO, "broker", "created the subscription group %.*s on its first use", STR_ARG(name));
-        config_saver_wake(m->saver);
+        config_table_save_soon(&m->file);
     }
     return e ? &e->g : NULL;
 }
@@ -252,30 +244,30 @@ struct group *group_put_json(struct group_manager *m, const struct json *config,
     struct str name = json_str(config, "groupName");
     if (check(name, config, err) < 0)
         return NULL;
-    pthread_rwlock_wrlock(&m->lock);
+    pthread_rwlock_wrlock(&m->file.lock);
     struct group_entry *e = group_entry_set(m, name, config);
     if (e)
         group_changed(m, e, STR_NULL);
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     if (e == NULL) {
         err_set(err, ENOMEM, "out of memory for the subscription group %.*s", STR_ARG(name));
         return NULL;
     }
-    config_saver_wake(m->saver);
+    config_table_save_soon(&m->file);
     return &e->g;
 }
 
 bool group_delete(struct group_manager *m, struct str name)
 {
-    pthread_rwlock_wrlock(&m->lock);
+    pthread_rwlock_wrlock(&m->file.lock);
     struct group_entry *e = group_entry_find(m, name);
     if (e) {
         group_entry_delete(m, e);
         group_changed(m, NULL, e->g.name);
     }
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     if (e)
-        config_saver_wake(m->saver);
+        config_table_save_soon(&m->file);
     return e != NULL;
 }
 
@@ -309,9 +301,9 @@ static uintptr_t forbidden_bits(const struct group_manager *m, struct str group,
 
 bool group_forbidden(struct group_manager *m, struct str group, struct str topic)
 {
-    pthread_rwlock_rdlock(&m->lock);
+    pthread_rwlock_rdlock(&m->file.lock);
     bool yes = m->forbidden.count && (forbidden_bits(m, group, topic) & FORBIDDEN_READ);
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     return yes;
 }
 
@@ -333,12 +325,12 @@ static void write_forbidden_change(struct jw *w, const void *item)
 void group_set_forbidden(struct group_manager *m, struct str group, struct str topic, bool forbidden)
 {
     struct forbidden_change f = {group, topic, forbidden ? FORBIDDEN_READ : 0};
-    pthread_rwlock_wrlock(&m->lock);
+    pthread_rwlock_wrlock(&m->file.lock);
     f.bits |= forbidden_bits(m, group, topic) & ~(uintptr_t)FORBIDDEN_READ;
     if (group_forbid(m, group, topic, f.bits))
         next_version(m, write_forbidden_change, &f, STR_NULL);
-    pthread_rwlock_unlock(&m->lock);
-    config_saver_wake(m->saver);
+    pthread_rwlock_unlock(&m->file.lock);
+    config_table_save_soon(&m->file);
 }
 
 /* ---- reading ---- */
@@ -346,21 +338,21 @@ void group_set_forbidden(struct group_manager *m, struct str group, struct str t
 void group_names(struct group_manager *m, struct arena *a, struct str **names, size_t *n)
 {
     size_t count = 0;
-    pthread_rwlock_rdlock(&m->lock);
+    pthread_rwlock_rdlock(&m->file.lock);
     *names = arena_alloc(a, (m->live + 1) * sizeof **names);
     for (struct map_slot *s = NULL; *names && (s = map_next(&m->entries, s));) {
         const struct group_entry *e = s->value;
         if (!atomic_load(&e->g.deleted) && count < m->live)
             (*names)[count++] = e->g.name; /* lives as long as the manager */
     }
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     *n = count;
 }
 
 struct data_version group_version(struct group_manager *m)
 {
-    pthread_rwlock_rdlock(&m->lock);
-    struct data_version v = m->version;
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_rdlock(&m->file.lock);
+    struct data_version v = m->file.version;
+    pthread_rwlock_unlock(&m->file.lock);
     return v;
 }

@@ -66,11 +66,11 @@ void group_write_config(struct jw *w, const void *entry)
 
 bool group_write_json(struct group_manager *m, struct str name, struct jw *w)
 {
-    pthread_rwlock_rdlock(&m->lock);
+    pthread_rwlock_rdlock(&m->file.lock);
     struct group_entry *e = group_entry_find(m, name);
     if (e)
         group_write_config(w, e);
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     return e != NULL;
 }
 
@@ -96,11 +96,11 @@ static void write_members(struct group_manager *m, struct jw *w, size_t from, si
 
 void group_write_table(struct group_manager *m, struct jw *w, size_t from, size_t max, size_t *total)
 {
-    pthread_rwlock_rdlock(&m->lock);
+    pthread_rwlock_rdlock(&m->file.lock);
     write_members(m, w, from, max);
     if (total)
         *total = m->live;
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
 }
 
 static void write_forbidden(struct group_manager *m, struct jw *w)
@@ -118,9 +118,9 @@ static void write_forbidden(struct group_manager *m, struct jw *w)
 
 void group_write_forbidden(struct group_manager *m, struct jw *w)
 {
-    pthread_rwlock_rdlock(&m->lock);
+    pthread_rwlock_rdlock(&m->file.lock);
     write_forbidden(m, w);
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
 }
 
 /* ---- the file ---- */
@@ -133,12 +133,12 @@ static int take_groups(struct group_manager *m, const struct json *table, struct
         if (str_blank(name))
             name = json_text(member->key);
         if (member->kind != JSON_OBJECT || str_blank(name) || name.len > 255) {
-            LOG(LOG_WARN, "broker", "%s: '%.*s' is no subscription group, leaving it out", m->path,
+            LOG(LOG_WARN, "broker", "%s: '%.*s' is no subscription group, leaving it out", m->file.path,
                 STR_ARG(json_text(member->key)));
             continue;
         }
         if (group_entry_set(m, name, member) == NULL)
-            return err_set(err, ENOMEM, "out of memory for the groups of %s", m->path);
+            return err_set(err, ENOMEM, "out of memory for the groups of %s", m->file.path);
     }
     return 0;
 }
@@ -154,14 +154,19 @@ static void take_forbidden(struct group_manager *m, const struct json *table)
     }
 }
 
-static bool change_again(void *arg, struct arena *a, const struct data_version *version, const struct json *item,
-                         struct str deleted)
+static int take_document(void *arg, struct arena *a, const struct json *doc, struct err *err)
+{
+    struct group_manager *m = arg;
+    int r = take_groups(m, json_get(doc, "subscriptionGroupTable"), err);
+    take_forbidden(m, json_get(doc, "forbiddenTable"));
+    return r;
+}
+
+static bool change_again(void *arg, struct arena *a, const struct json *item, struct str deleted)
 {
     struct group_manager *m = arg;
     struct group_entry *e = str_is_null(deleted) ? NULL : group_entry_find(m, deleted);
     struct str name = json_str(item, "groupName"), topic = json_str(item, "forbiddenTopic");
-    m->version = *version;
-    m->changes++;
     if (e)
         group_entry_delete(m, e);
     if (str_blank(name))
@@ -171,77 +176,15 @@ static bool change_again(void *arg, struct arena *a, const struct data_version *
     return group_entry_set(m, name, item) != NULL;
 }
 
-/* What was changed after the last save, by a broker that died before the next one. */
-static int replay(struct group_manager *m, bool has_file, struct err *err)
+static void write_document(void *arg, struct jw *w)
 {
-    struct data_version have = m->version;
-    int64_t made = config_journal_replay(m->journal, has_file ? &have : NULL, change_again, m);
-    if (made > 0) {
-        LOG(LOG_INFO, "broker", "made %lld changes of groups again that were not in %s yet", (long long)made, m->path);
-        config_saver_wake(m->saver);
-    }
-    return made < 0 ? err_set(err, ENOMEM, "out of memory for the groups of %s", m->path) : 0;
+    struct group_manager *m = arg;
+    jw_kobject(w, "forbiddenTable");
+    write_forbidden(m, w);
+    jw_end_object(w);
+    jw_kobject(w, "subscriptionGroupTable");
+    write_members(m, w, 0, SIZE_MAX);
+    jw_end_object(w);
 }
 
-int group_manager_load(struct group_manager *m, struct err *err)
-{
-    struct arena a = {0};
-    const struct json *doc;
-    int r = config_file_load(m->path, &a, &doc, err);
-    pthread_rwlock_wrlock(&m->lock);
-    if (r == 0 && doc) {
-        struct data_version v;
-        r = take_groups(m, json_get(doc, "subscriptionGroupTable"), err);
-        take_forbidden(m, json_get(doc, "forbiddenTable"));
-        if (data_version_read(json_get(doc, "dataVersion"), &v))
-            m->version = v;
-    }
-    if (r == 0)
-        r = replay(m, doc != NULL, err);
-    pthread_rwlock_unlock(&m->lock);
-    arena_free(&a);
-    return r;
-}
-
-static void saved(struct group_manager *m, uint64_t changes)
-{
-    m->saved = changes;
-    pthread_rwlock_wrlock(&m->lock);
-    if (m->changes == changes)
-        config_journal_clear(m->journal);
-    pthread_rwlock_unlock(&m->lock);
-}
-
-int group_persist(struct group_manager *m, struct err *err)
-{
-    struct buf text = {0};
-    struct jw w;
-    int r = 0;
-    pthread_mutex_lock(&m->save_lock);
-    pthread_rwlock_rdlock(&m->lock);
-    uint64_t changes = m->changes;
-    if (changes != m->saved) {
-        jw_init(&w, &text);
-        w.pretty = true;
-        jw_begin_object(&w);
-        jw_key(&w, STR_LIT("dataVersion"));
-        data_version_write(&w, &m->version);
-        jw_kobject(&w, "forbiddenTable");
-        write_forbidden(m, &w);
-        jw_end_object(&w);
-        jw_kobject(&w, "subscriptionGroupTable");
-        write_members(m, &w, 0, SIZE_MAX);
-        jw_end_object(&w);
-        jw_end_object(&w);
-    }
-    pthread_rwlock_unlock(&m->lock);
-    if (changes != m->saved) {
-        r = buf_ok(&text) ? config_file_save(m->path, buf_str(&text), err)
-                          : err_set(err, ENOMEM, "out of memory while saving %s", m->path);
-        if (r == 0)
-            saved(m, changes);
-    }
-    pthread_mutex_unlock(&m->save_lock);
-    buf_free(&text);
-    return r;
-}
+const struct config_table_kind group_file = {"groups", "save-groups", write_document, take_document, change_again};

@@ -3,8 +3,7 @@
 #define CROCKET_BROKER_SUBSCRIPTION_GROUP_INT_H
 
 #include "base/map.h"
-#include "broker/config_file.h"
-#include "broker/config_journal.h"
+#include "broker/config_table.h"
 #include "broker/subscription_group.h"
 #include <pthread.h>
 
@@ -14,16 +13,10 @@ struct group_entry {
 };
 
 struct group_manager {
-    char *path; /* subscriptionGroup.json */
-    struct config_saver *saver;
-    struct config_journal *journal; /* changes since the last save; under the write lock */
-    pthread_rwlock_t lock;
-    pthread_mutex_t save_lock;
-    struct map entries;   /* name -> struct group_entry; deleted ones stay */
-    struct map forbidden; /* group -> struct map of topic -> bits */
+    struct config_table file; /* subscriptionGroup.json; its lock covers the tables */
+    struct map entries;       /* name -> struct group_entry; deleted ones stay */
+    struct map forbidden;     /* group -> struct map of topic -> bits */
     size_t live;
-    struct data_version version;
-    uint64_t changes, saved; /* saved: under save_lock */
     _Atomic bool auto_create, auto_create_system;
 };
 
@@ -33,6 +26,7 @@ struct group_entry *group_entry_find(const struct group_manager *m, struct str n
 /* Under the write lock: the table changed, by a group's new configuration or by a deleted group. */
 void group_changed(struct group_manager *m, const struct group_entry *e, struct str deleted);
 void group_entry_delete(struct group_manager *m, struct group_entry *e); /* under the write lock */
+extern const struct config_table_kind group_file;                        /* subscription_group_file.c */
 void group_write_config(struct jw *w, const void *entry);
 bool group_forbid(struct group_manager *m, struct str group, struct str topic,
                   uintptr_t bits); /* under the write lock */

@@ -88,9 +88,14 @@ static void forget_queues(struct topic_manager *m, struct topic *t)
 
 /* ---- life ---- */
 
-static int save(void *arg, struct err *err)
+int topic_manager_load(struct topic_manager *m, struct err *err)
 {
-    return topic_persist(arg, err);
+    return config_table_load(&m->file, err);
+}
+
+int topic_persist(struct topic_manager *m, struct err *err)
+{
+    return config_table_save(&m->file, err);
 }
 
 struct topic_manager *topic_manager_new(struct store *store, const char *config_dir)
@@ -99,16 +104,10 @@ struct topic_manager *topic_manager_new(struct store *store, const char *config_
     if (m == NULL)
         return NULL;
     m->store = store;
-    m->path = config_file_path(config_dir, "topics.json");
-    m->saver = config_saver_new("save-topics", save, m);
-    m->journal = m->path ? config_journal_new(m->path) : NULL;
-    m->version.timestamp = clock_wall_ms();
     atomic_init(&m->auto_create, true);
     atomic_init(&m->generation, 1);
-    pthread_rwlock_init(&m->lock, NULL);
     pthread_mutex_init(&m->queue_lock, NULL);
-    pthread_mutex_init(&m->save_lock, NULL);
-    if (m->path == NULL || m->saver == NULL || m->journal == NULL) {
+    if (!config_table_init(&m->file, &topic_file, m, config_dir, "topics.json")) {
         topic_manager_free(m);
         return NULL;
     }
@@ -129,14 +128,10 @@ void topic_manager_free(struct topic_manager *m)
 {
     if (m == NULL)
         return;
-    config_saver_free(m->saver);
-    config_journal_free(m->journal);
+    config_table_end(&m->file);
     map_free(&m->entries, free_entry);
     map_free(&m->system, NULL);
-    pthread_rwlock_destroy(&m->lock);
     pthread_mutex_destroy(&m->queue_lock);
-    pthread_mutex_destroy(&m->save_lock);
-    free(m->path);
     free(m);
 }
 
@@ -157,9 +152,9 @@ struct topic_entry *topic_entry_find(const struct topic_manager *m, struct str n
 
 struct topic *topic_find(struct topic_manager *m, struct str name)
 {
-    pthread_rwlock_rdlock(&m->lock);
+    pthread_rwlock_rdlock(&m->file.lock);
     struct topic_entry *e = topic_entry_find(m, name);
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     return e ? &e->t : NULL;
 }
 
@@ -218,10 +213,7 @@ static void write_config(struct jw *w, const void *item)
 
 void topic_changed(struct topic_manager *m, const struct topic_config *config, struct str deleted)
 {
-    struct data_version before = m->version;
-    data_version_next(&m->version, 0, clock_wall_ms());
-    m->changes++;
-    config_journal_add(m->journal, &before, &m->version, config ? write_config : NULL, config, deleted);
+    config_table_changed(&m->file, config ? write_config : NULL, config, deleted);
 }
 
 void topic_entry_delete(struct topic_manager *m, struct topic_entry *e)
@@ -233,7 +225,7 @@ void topic_entry_delete(struct topic_manager *m, struct topic_entry *e)
 
 void topic_announce(struct topic_manager *m, struct topic *const *changed, size_t n)
 {
-    config_saver_wake(m->saver);
+    config_table_save_soon(&m->file);
     if (m->on_change)
         m->on_change(m->on_change_arg, changed, n);
 }
@@ -281,7 +273,7 @@ int topic_put_many(struct topic_manager *m, const struct topic_config *c, size_t
     size_t count = 0, i = 0;
     if (changed == NULL)
         return n ? err_set(err, ENOMEM, "out of memory for %zu topics", n) : 0;
-    pthread_rwlock_wrlock(&m->lock);
+    pthread_rwlock_wrlock(&m->file.lock);
     for (; i < n; i++) {
         bool is_new;
         struct topic_entry *e = put_one(m, &a, &c[i], &is_new, err);
@@ -290,7 +282,7 @@ int topic_put_many(struct topic_manager *m, const struct topic_config *c, size_t
         if (is_new)
             changed[count++] = &e->t;
     }
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     arena_free(&a);
     if (count)
         topic_announce(m, changed, count);
@@ -302,9 +294,9 @@ struct topic *topic_put(struct topic_manager *m, const struct topic_config *c, s
 {
     struct arena a = {0};
     bool changed = false;
-    pthread_rwlock_wrlock(&m->lock);
+    pthread_rwlock_wrlock(&m->file.lock);
     struct topic_entry *e = put_one(m, &a, c, &changed, err);
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     arena_free(&a);
     if (e == NULL)
         return NULL;
@@ -316,20 +308,20 @@ struct topic *topic_put(struct topic_manager *m, const struct topic_config *c, s
 
 bool topic_delete(struct topic_manager *m, struct str name)
 {
-    pthread_rwlock_wrlock(&m->lock);
+    pthread_rwlock_wrlock(&m->file.lock);
     struct topic_entry *e = topic_entry_find(m, name);
     if (e) {
         topic_entry_delete(m, e);
         topic_changed(m, NULL, e->t.name);
     }
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     if (e == NULL)
         return false;
     forget_queues(m, &e->t);
     if (m->store)
         store_delete_topic(m->store, name);
     LOG(LOG_INFO, "broker", "deleted topic %.*s", STR_ARG(name));
-    config_saver_wake(m->saver);
+    config_table_save_soon(&m->file);
     return true;
 }
 
@@ -345,12 +337,12 @@ struct topic *topic_ensure(struct topic_manager *m, struct str name, int32_t que
     c.topic_sys_flag = sys_flag;
     if (check_config(&c, err) < 0)
         return NULL;
-    pthread_rwlock_wrlock(&m->lock);
+    pthread_rwlock_wrlock(&m->file.lock);
     struct topic_entry *e = topic_entry_find(m, name);
     bool made = e == NULL;
     if (made && (e = topic_entry_set(m, &c)) != NULL)
         topic_changed(m, e->config, STR_NULL);
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     if (e == NULL) {
         err_set(err, ENOMEM, "out of memory for topic %.*s", STR_ARG(name));
         return NULL;
@@ -364,7 +356,7 @@ struct topic *topic_ensure(struct topic_manager *m, struct str name, int32_t que
 void topic_set_order(struct topic_manager *m, const struct str *names, size_t n)
 {
     bool any = false;
-    pthread_rwlock_wrlock(&m->lock);
+    pthread_rwlock_wrlock(&m->file.lock);
     for (size_t i = 0; i < n; i++) {
         struct topic_entry *e = topic_entry_find(m, names[i]);
         if (e == NULL || e->config->order)
@@ -374,9 +366,9 @@ void topic_set_order(struct topic_manager *m, const struct str *names, size_t n)
         topic_changed(m, e->config, STR_NULL);
         any = true;
     }
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     if (any)
-        config_saver_wake(m->saver);
+        config_table_save_soon(&m->file);
 }
 
 /* ---- reading ---- */
@@ -401,10 +393,10 @@ static bool copy_config(struct arena *a, const struct topic_config *from, struct
 
 bool topic_config_of(struct topic_manager *m, struct str name, struct arena *a, struct topic_config *out)
 {
-    pthread_rwlock_rdlock(&m->lock);
+    pthread_rwlock_rdlock(&m->file.lock);
     struct topic_entry *e = topic_entry_find(m, name);
     bool found = e && copy_config(a, e->config, out);
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     return found;
 }
 
@@ -417,7 +409,7 @@ struct topic_config *topic_snapshot(struct topic_manager *m, struct arena *a, co
                                     struct data_version *version)
 {
     size_t count = 0;
-    pthread_rwlock_rdlock(&m->lock);
+    pthread_rwlock_rdlock(&m->file.lock);
     size_t most = names ? *n : m->live;
     struct topic_config *all = arena_alloc(a, (most + 1) * sizeof *all);
     for (size_t i = 0; all && names && i < most; i++) {
@@ -430,8 +422,8 @@ struct topic_config *topic_snapshot(struct topic_manager *m, struct arena *a, co
         if (!atomic_load(&e->t.deleted) && count < most && copy_config(a, e->config, &all[count]))
             count++;
     }
-    *version = m->version;
-    pthread_rwlock_unlock(&m->lock);
+    *version = m->file.version;
+    pthread_rwlock_unlock(&m->file.lock);
     *n = count;
     return all;
 }
@@ -448,7 +440,7 @@ struct topic_config *topic_config_all(struct topic_manager *m, struct arena *a, 
 void topic_names(struct topic_manager *m, struct arena *a, struct str **names, size_t *n)
 {
     size_t count = 0;
-    pthread_rwlock_rdlock(&m->lock);
+    pthread_rwlock_rdlock(&m->file.lock);
     *names = arena_alloc(a, (m->live + 1) * sizeof **names);
     for (struct map_slot *s = NULL; *names && (s = map_next(&m->entries, s));) {
         struct topic_entry *e = s->value;
@@ -456,21 +448,21 @@ void topic_names(struct topic_manager *m, struct arena *a, struct str **names, s
         if (!atomic_load(&e->t.deleted) && count < m->live)
             (*names)[count++] = e->t.name;
     }
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     *n = count;
 }
 
 struct data_version topic_version(struct topic_manager *m)
 {
-    pthread_rwlock_rdlock(&m->lock);
-    struct data_version v = m->version;
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_rdlock(&m->file.lock);
+    struct data_version v = m->file.version;
+    pthread_rwlock_unlock(&m->file.lock);
     return v;
 }
 
 void topic_version_next(struct topic_manager *m)
 {
-    pthread_rwlock_wrlock(&m->lock);
+    pthread_rwlock_wrlock(&m->file.lock);
     topic_changed(m, NULL, STR_NULL);
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
 }

@@ -3,8 +3,7 @@
 #define CROCKET_BROKER_TOPIC_MANAGER_INT_H
 
 #include "base/map.h"
-#include "broker/config_file.h"
-#include "broker/config_journal.h"
+#include "broker/config_table.h"
 #include "broker/topic_manager.h"
 #include <pthread.h>
 
@@ -19,18 +18,11 @@ struct topic_entry {
 
 struct topic_manager {
     struct store *store;
-    char *path; /* topics.json */
-    struct config_saver *saver;
-    struct config_journal *journal; /* changes since the last save; under the write lock */
-    pthread_rwlock_t lock;          /* the tables and the configurations */
-    pthread_mutex_t queue_lock;     /* growing the queue tables */
-    pthread_mutex_t save_lock;      /* one save at a time */
-    struct map entries;             /* name -> struct topic_entry */
-    struct map system;              /* names of system topics that depend on the broker's names */
+    struct config_table file;   /* topics.json; its lock covers the tables and the configurations */
+    pthread_mutex_t queue_lock; /* growing the queue tables */
+    struct map entries;         /* name -> struct topic_entry */
+    struct map system;          /* names of system topics that depend on the broker's names */
     size_t live;
-    struct data_version version;
-    uint64_t changes; /* grows with every change that belongs into the file */
-    uint64_t saved;   /* changes that the file has; under save_lock */
     atomic_bool auto_create;
     _Atomic uint64_t generation;
     void (*on_change)(void *arg, struct topic *const *changed, size_t n);
@@ -48,6 +40,7 @@ void topic_changed(struct topic_manager *m, const struct topic_config *config, s
 void topic_entry_delete(struct topic_manager *m, struct topic_entry *e);
 /* Without a lock: saves soon and tells on_change. */
 void topic_announce(struct topic_manager *m, struct topic *const *changed, size_t n);
+extern const struct config_table_kind topic_file; /* topic_file.c */
 /* Marks a name as a system topic's. */
 bool topic_mark_system(struct topic_manager *m, struct str name);
 

@@ -91,7 +91,7 @@ int topic_create_system(struct topic_manager *m, const char *cluster, const char
     snprintf(reply, sizeof reply, "%s_REPLY_TOPIC", cluster);
     snprintf(revive, sizeof revive, "rmq_sys_REVIVE_LOG_%s", cluster);
     snprintf(members, sizeof members, "rmq_sys_SYNC_BROKER_MEMBER_%s", broker_name);
-    pthread_rwlock_wrlock(&m->lock);
+    pthread_rwlock_wrlock(&m->file.lock);
     atomic_store(&m->auto_create, auto_create);
     bool done = add_system(m, "SELF_TEST_TOPIC", 1, rw) &&
                 (!auto_create || add_system(m, AUTO_CREATE_TOPIC, default_queue_nums, rw | PERM_INHERIT)) &&
@@ -102,7 +102,7 @@ int topic_create_system(struct topic_manager *m, const char *cluster, const char
                 add_system(m, reply, 1, rw) && add_system(m, revive, 8, rw) &&
                 add_system(m, members, 1, PERM_INHERIT) && add_system(m, "RMQ_SYS_TRANS_HALF_TOPIC", 1, rw) &&
                 add_system(m, "RMQ_SYS_TRANS_OP_HALF_TOPIC", 1, rw) && add_system(m, "rmq_sys_wheel_timer", 1, rw);
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     return done ? 0 : err_set(err, ENOMEM, "out of memory for the system topics");
 }
 
@@ -139,7 +139,7 @@ struct topic *topic_auto_create(struct topic_manager *m, struct str name, struct
     struct topic_config c = TOPIC_CONFIG_DEFAULT(name);
     if (name_illegal(name, 127))
         return NULL;
-    pthread_rwlock_wrlock(&m->lock);
+    pthread_rwlock_wrlock(&m->file.lock);
     struct topic_entry *e = topic_entry_find(m, name);
     bool made = false;
     if (e == NULL && inherit(m, default_topic, queue_nums > 0 ? queue_nums : default_topic_queue_nums, unit_mode, &c)) {
@@ -148,7 +148,7 @@ struct topic *topic_auto_create(struct topic_manager *m, struct str name, struct
         if (made)
             topic_changed(m, e->config, STR_NULL);
     }
-    pthread_rwlock_unlock(&m->lock);
+    pthread_rwlock_unlock(&m->file.lock);
     struct topic *t = e ? &e->t : NULL;
     if (made) {
         LOG(LOG_INFO, "broker", "created topic %.*s with %d queues, as %.*s allows", STR_ARG(name), c.write_queue_nums,
