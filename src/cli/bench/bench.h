@@ -25,6 +25,7 @@ struct bench_options {
     int64_t duration_ms, warmup_ms;
     pid_t server_pid; /* 0: none */
     bool binary;      /* header */
+    bool transaction; /* half messages, each committed after its answer */
     bool json;        /* output */
 };
 

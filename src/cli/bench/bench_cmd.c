@@ -17,6 +17,7 @@ static const struct arg_option options[] = {
     {NULL, "threads", "N", false, "threads of the generator (default 1)"},
     {NULL, "size", "BYTES", false, "body size (default 1024)"},
     {NULL, "batch", "N", false, "messages a request (default 1)"},
+    {NULL, "transaction", NULL, false, "produce: half messages, each committed when it is acknowledged"},
     {NULL, "rate", "N", false, "messages a second, open loop: latency counts from the time a send was due"},
     {NULL, "duration", "SECONDS", false, "how long to measure (default 10)"},
     {NULL, "warmup", "SECONDS", false, "how long to run before (default 2; 0 with --count)"},
@@ -75,6 +76,7 @@ static int read_options(const struct args *a, const struct work *w, struct bench
                                 .pull_batch = 32,
                                 .pull_bytes = 262144,
                                 .binary = strcmp(header, "binary") == 0,
+                                .transaction = args_has(a, "transaction"),
                                 .json = args_has(a, "json")};
     if (!o->binary && strcmp(header, "json") != 0)
         return err_set(err, 0, "option --header cannot be \"%s\"; it must be json or binary", header);
@@ -88,6 +90,8 @@ static int read_options(const struct args *a, const struct work *w, struct bench
         args_i64(a, "server-pid", 1, INT32_MAX, &pid, err) || seconds(a, "duration", &o->duration_ms, err) ||
         seconds(a, "warmup", &o->warmup_ms, err))
         return -1;
+    if (o->transaction && (w->run != bench_produce || o->batch > 1))
+        return err_set(err, 0, "option --transaction is for produce without --batch");
     /* Reading ends by itself: only a duration that was asked for limits it. */
     if (w->run == bench_consume && !args_has(a, "duration"))
         o->duration_ms = INT64_MAX / 4000000;

@@ -55,17 +55,18 @@ static void header_i64(struct header *h, const char *key, int64_t value)
     header_str(h, key, str_make(text, fmt_i64(text, value)));
 }
 
-static void header_end(struct header *h, uint32_t slot)
+static void header_end(struct header *h, int32_t flag, uint32_t slot)
 {
     struct buf *b = h->out;
     if (!h->binary) {
-        rem_frame_header_end(&h->json, 0, (int32_t)(BENCH_OPAQUE_BASE + slot), STR_NULL);
+        rem_frame_header_end(&h->json, flag, (int32_t)(BENCH_OPAQUE_BASE + slot), STR_NULL);
         return;
     }
     if (!buf_ok(b))
         return;
     put_be32(b->data + h->at + 4, (uint32_t)(b->len - h->at - 8) | 1u << 24);
     put_be32(b->data + h->at + 8 + 5, BENCH_OPAQUE_BASE + slot);
+    put_be32(b->data + h->at + 8 + 9, (uint32_t)flag);
     put_be32(b->data + h->fields_at, (uint32_t)(b->len - h->fields_at - 4));
 }
 
@@ -88,6 +89,10 @@ static void add_properties(struct buf *b, const struct send_frame_spec *s)
     snprintf(key, sizeof key, "%s%s", s->key_prefix, key_mark);
     msg_property_add(b, STR_LIT(MSG_PROP_UNIQ_KEY), str_from(key));
     msg_property_add(b, STR_LIT(MSG_PROP_WAIT), STR_LIT("true"));
+    if (s->transaction) {
+        msg_property_add(b, STR_LIT(MSG_PROP_TRAN_MSG), STR_LIT("true"));
+        msg_property_add(b, STR_LIT(MSG_PROP_PGROUP), str_from(s->group));
+    }
 }
 
 static void add_body(struct buf *b, size_t size)
@@ -146,7 +151,7 @@ int send_frame_make(struct send_frame *f, const struct send_frame_spec *s, struc
     header_str(&h, "c", STR_LIT("TBW102"));
     header_i64(&h, "d", 4);
     header_i64(&h, "e", s->queue);
-    header_i64(&h, "f", 0);
+    header_i64(&h, "f", s->transaction ? MSG_FLAG_TRANSACTION_PREPARED : 0);
     header_str(&h, "g", str_from(time_mark));
     header_i64(&h, "h", 0);
     header_str(&h, "i", buf_str(&properties));
@@ -154,7 +159,7 @@ int send_frame_make(struct send_frame *f, const struct send_frame_spec *s, struc
     header_str(&h, "k", STR_LIT("false"));
     header_str(&h, "m", s->batch > 1 ? STR_LIT("true") : STR_LIT("false"));
     header_str(&h, "n", str_from(s->broker_name));
-    header_end(&h, 0);
+    header_end(&h, 0, 0);
     f->body_at = f->bytes.len;
     buf_clear(&properties);
     for (size_t i = 0; i < s->batch; i++) {
@@ -214,6 +219,32 @@ uint8_t *send_frame_stamp(const struct send_frame *f, struct buf *out, uint32_t 
     return at;
 }
 
+/* ---- the end of a transaction --------------------------------------------------------------------------------------
+ */
+
+bool commit_frame_write(struct buf *out, const struct send_frame_spec *s, const struct bench_response *r)
+{
+    struct header h;
+    struct msg_host host;
+    int64_t log_offset;
+    size_t at = out->len;
+    char id[BENCH_ID_MAX];
+    struct str msg_id = str_make(id, bench_response_text(r, "msgId", id));
+    if (!msg_id_parse(msg_id, &host, &log_offset))
+        return false;
+    header_begin(&h, out, REQ_END_TRANSACTION, s->binary);
+    header_str(&h, "bname", str_from(s->broker_name));
+    header_i64(&h, "commitLogOffset", log_offset);
+    header_i64(&h, "commitOrRollback", MSG_FLAG_TRANSACTION_COMMIT);
+    header_str(&h, "fromTransactionCheck", STR_LIT("false"));
+    header_str(&h, "msgId", msg_id);
+    header_str(&h, "producerGroup", str_from(s->group));
+    header_i64(&h, "tranStateTableOffset", bench_response_i64(r, "queueOffset", -1));
+    header_end(&h, REM_FLAG_ONEWAY, 0);
+    frame_finish(out, at);
+    return true;
+}
+
 /* ---- pull ----------------------------------------------------------------------------------------------------------
  */
 
@@ -236,7 +267,7 @@ void pull_frame_write(struct buf *out, const struct pull_spec *s, int64_t offset
     header_i64(&h, "suspendTimeoutMillis", s->suspend_ms);
     header_i64(&h, "sysFlag", SUBSCRIPTION | (s->suspend_ms > 0 ? SUSPEND : 0));
     header_str(&h, "topic", str_from(s->topic));
-    header_end(&h, slot);
+    header_end(&h, 0, slot);
     frame_finish(out, at);
 }
 
@@ -356,6 +387,30 @@ int64_t bench_response_i64(const struct bench_response *r, const char *key, int6
     hit += n;
     hit += hit < end && *hit == '"';
     return read_number(hit, end, &value) ? value : otherwise;
+}
+
+size_t bench_response_text(const struct bench_response *r, const char *key, char out[BENCH_ID_MAX])
+{
+    struct str text = STR_NULL;
+    char pattern[64];
+    if (r->binary) {
+        struct rem_command c;
+        const char *why;
+        clear_command(&c);
+        if (rem_decode_binary_header(r->header, r->header_len, &c, &why))
+            text = rem_ext(&c, key);
+    } else {
+        int n = snprintf(pattern, sizeof pattern, "\"%s\":\"", key);
+        const uint8_t *hit = memmem(r->header, r->header_len, pattern, (size_t)n), *end = r->header + r->header_len;
+        const uint8_t *quote = hit ? memchr(hit + n, '"', (size_t)(end - hit - n)) : NULL;
+        if (quote)
+            text = str_make(hit + n, (size_t)(quote - hit - n));
+    }
+    if (text.len > BENCH_ID_MAX)
+        text.len = 0;
+    if (text.len)
+        memcpy(out, text.ptr, text.len);
+    return text.len;
 }
 
 void bench_response_remark(const struct bench_response *r, char *out, size_t cap)

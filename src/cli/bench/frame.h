@@ -28,6 +28,7 @@ struct send_frame_spec {
     int queue;
     size_t size, batch;
     bool binary;
+    bool transaction;    /* half messages */
     char key_prefix[21]; /* 20 upper-case hex digits, unique for the run */
 };
 
@@ -57,6 +58,11 @@ struct bench_response {
     bool binary;
 };
 bool bench_response_read(uint8_t *frame, size_t len, struct bench_response *out, bool *is_request);
+enum { BENCH_ID_MAX = 56 };
+/* A header field that holds a message id or the like, copied to out; its length, 0 when absent or longer. */
+size_t bench_response_text(const struct bench_response *r, const char *key, char out[BENCH_ID_MAX]);
+/* A oneway request that commits the half message of that answer. False: the answer does not say where it is. */
+bool commit_frame_write(struct buf *out, const struct send_frame_spec *spec, const struct bench_response *r);
 /* A header field that holds a number; absent: otherwise. */
 int64_t bench_response_i64(const struct bench_response *r, const char *key, int64_t otherwise);
 /* The remark, copied to out. */

@@ -19,6 +19,7 @@ struct producer_conn {
     struct bench_conn net;
     struct producer *owner;
     const struct send_frame *frames; /* one a queue of its broker */
+    const char *broker_name;
     int queues, next_queue;
     int64_t *slot_time; /* ns when the request of a slot was sent, or was to be sent */
     uint32_t *free_slots;
@@ -54,7 +55,13 @@ static int make_frames(struct producer *p, unsigned index, struct err *err)
     const struct bench_route *r = p->run->route;
     uint8_t random[8];
     struct send_frame_spec spec = {
-        .group = o->group, .topic = o->topic, .size = (size_t)o->size, .batch = (size_t)o->batch, .binary = o->binary};
+        .group = o->group,
+        .topic = o->topic,
+        .size = (size_t)o->size,
+        .batch = (size_t)o->batch,
+        .binary = o->binary,
+        .transaction = o->transaction,
+    };
     host_random(random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(spec.key_prefix + 2 * i, 3, "%02X", random[i]);
@@ -85,6 +92,7 @@ static int open_conn(struct producer *p, struct producer_conn *c, size_t number,
     for (size_t i = 0; i < broker; i++)
         c->frames += r->brokers[i].write_queues;
     c->queues = r->brokers[broker].write_queues;
+    c->broker_name = r->brokers[broker].name;
     c->next_queue = (int)(number / r->count) % (c->queues ? c->queues : 1);
     c->slots = o->rate ? OPEN_LOOP_SLOTS : (uint32_t)o->inflight;
     c->slot_time = calloc(c->slots, sizeof *c->slot_time);
@@ -200,6 +208,18 @@ static bool is_stored(int32_t code)
            code == RESP_SLAVE_NOT_AVAILABLE;
 }
 
+static bool commit(struct producer *p, struct producer_conn *c, const struct bench_response *r)
+{
+    const struct bench_options *o = p->run->options;
+    struct send_frame_spec spec = {.group = o->group, .broker_name = c->broker_name, .binary = o->binary};
+    c->touched = true;
+    if (commit_frame_write(&c->net.out, &spec, r))
+        return true;
+    p->errors++;
+    bench_note_error(p->run, "the answer to a half message does not say where it is");
+    return false;
+}
+
 static void on_frame(void *arg, uint8_t *frame, size_t len)
 {
     struct producer_conn *c = arg;
@@ -225,6 +245,8 @@ static void on_frame(void *arg, uint8_t *frame, size_t len)
         bench_note_error(p->run, "a send was answered %d: %s", r.code, remark);
         return;
     }
+    if (o->transaction && !commit(p, c, &r))
+        return;
     p->messages += (uint64_t)o->batch;
     p->bytes += (uint64_t)(o->batch * o->size);
     if (p->phase == BENCH_MEASURE)

@@ -2,6 +2,9 @@
 
 # Small files, so that a few thousand messages roll all of them over: log 8 MiB, queue 1000 entries, index 2000 entries.
 EXCHANGE_SETTINGS='mappedFileSizeCommitLog=8388608 mappedFileSizeConsumeQueue=20000 maxHashSlotNum=1000 maxIndexNum=2000'
+# Undecided half messages are found soon, and never given up.
+EXCHANGE_SETTINGS="$EXCHANGE_SETTINGS transactionCheckInterval=3000 transactionTimeOut=2000 transactionOpBatchInterval=500 \
+transactionCheckMax=1000"
 
 # step NAME COMMAND...: one check.
 step() {
@@ -41,13 +44,14 @@ exchange_clean() {
     local kind=$1 dir=$E2E_WORK/exchange acked=$E2E_WORK/exchange.acked state=$E2E_WORK/exchange.state
     local name='exchange:'
     step "$name Java opens a new directory" start_on oracle "$dir" || return
-    step "$name topics and groups" java_run Admin topic=swap:4,swap_empty:3,swap_later:1 group=swap_group:7 || return
+    step "$name topics and groups" java_run Admin topic=swap:4,swap_empty:3,swap_later:1,swap_half:3 group=swap_group:7 || return
     step "$name Java takes 1000" java_run Produce topic=swap count=1000 acked="$acked" batch=8 || return
     step "$name the group consumes them" java_run ConsumeAll topic=swap group=swap_group expected=1000 || return
     step "$name Java takes 3000 more" java_run Produce topic=swap first=1000 count=3000 acked="$acked" batch=8 || return
     java_run Admin state=swap:swap_group,swap_empty:swap_group >"$state" 2>&1
     step "$name the state is known" grep -q '^queue swap 3 swap_group consumed [1-9]' "$state" || return
     step "$name Java takes delayed messages (30 s)" java_run Produce topic=swap_later count=5 delay=4 acked="$E2E_WORK/later.acked" || return
+    step "$name Java keeps undecided half messages" java_run Transact topic=swap_half group=swap_tx leave=0:40 || return
     step "$name Java stops" server_stop oracle "$dir" || return
 
     step "$name $kind opens the directory of Java" start_on "$kind" "$dir" || return
@@ -56,6 +60,8 @@ exchange_clean() {
     step "$name the group carries on" java_run ConsumeAll topic=swap group=swap_group expected=3000 || return
     step "$name a new group reads by tag" java_run ConsumeAll topic=swap group=swap_tags tags=tag1 expected=1333 || return
     step "$name the delayed messages come" java_run ConsumeAll topic=swap_later group=swap_later_group expected=5 || return
+    step "$name the half messages are decided" java_run Transact topic=swap_half group=swap_tx own=40 upto=41 || return
+    step "$name $kind keeps undecided half messages" java_run Transact topic=swap_half group=swap_tx leave=42:40 || return
     step "$name $kind takes 4000 more" java_run Produce topic=swap first=4000 count=4000 acked="$acked" batch=8 || return
     step "$name $kind takes delayed messages (10 s)" java_run Produce topic=swap_later first=5 count=5 delay=3 \
         acked="$E2E_WORK/later.acked" || return
@@ -71,6 +77,7 @@ exchange_clean() {
     step "$name also those of the new topic" java_run ReadAll topic=swap_new acked="$E2E_WORK/new.acked" exact=true || return
     step "$name the group carries on" java_run ConsumeAll topic=swap group=swap_group expected=4000 || return
     step "$name the delayed messages come" java_run ConsumeAll topic=swap_later group=swap_later_group expected=5 || return
+    step "$name the half messages are decided" java_run Transact topic=swap_half group=swap_tx own=82 upto=83 || return
     step "$name Java takes 500 more" java_run Produce topic=swap first=8000 count=500 acked="$acked" batch=8 || return
     step "$name all messages are there" java_run ReadAll topic=swap acked="$acked" exact=true || return
     server_kill oracle "$dir"

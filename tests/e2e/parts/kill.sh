@@ -29,9 +29,30 @@ kill_cycles() {
     echo "$((cycle - 1)) deaths, $total acknowledged messages read back"
 }
 
+# kill_undecided KIND: half messages that were acknowledged before a death are decided after it, and so are those of a clean stop.
+kill_undecided() {
+    local kind=$1 dir=$E2E_WORK/kill-half
+    # (No quotes: several settings.)
+    local settings='transactionCheckInterval=4000 transactionTimeOut=2000 transactionOpBatchInterval=500'
+    server_start "$kind" "$dir" $settings && java_run Admin topic=half:4 &&
+        java_run Transact topic=half group=half_tx leave=0:30 && server_kill "$kind" "$dir" &&
+        server_start "$kind" "$dir" $settings && java_run Transact topic=half group=half_tx own=30 upto=31 &&
+        java_run Transact topic=half group=half_tx leave=32:30 && server_stop "$kind" "$dir" &&
+        server_start "$kind" "$dir" $settings && java_run Transact topic=half group=half_tx own=62 upto=63 &&
+        server_stop "$kind" "$dir" && store_check "$kind" "$dir"
+}
+
 part_kill() {
     local flush begin
     build_java
+    if kill_undecided "$1" >"$E2E_WORK/kill-half.out" 2>&1; then
+        pass "kill: undecided half messages" "$(grep holds "$E2E_WORK/kill-half.out" | tail -n 1)"
+        rm -rf "$E2E_WORK/kill-half"
+    else
+        fail "kill: undecided half messages" "log: $E2E_WORK/kill-half.out"
+        show_tail "$E2E_WORK/kill-half.out"
+    fi
+    kill_leftovers
     for flush in ASYNC_FLUSH SYNC_FLUSH; do
         begin=$(seconds)
         if kill_cycles "$1" $flush >"$E2E_WORK/kill-$flush.out" 2>&1; then
