@@ -279,10 +279,12 @@ static int find_bounds(struct reader *in, int64_t first, int64_t end, int64_t *m
     *min = lo;
     if (lo == end)
         return 0;
-    in->q->min_physical = e.physical_offset;
+    /* An entry in front of the trusted end is taken as it is: whoever reads it looks whether it is damaged. */
+    if (cq_entry_valid(&e))
+        in->q->min_physical = e.physical_offset;
     if ((r = read_units(in, end - 1, &e, 1)) < 0)
         return r;
-    if (!cq_entry_preblank(&e))
+    if (cq_entry_valid(&e) && !cq_entry_preblank(&e))
         atomic_store_explicit(&in->q->last_end, e.physical_offset + e.size, memory_order_relaxed);
     return 0;
 }

@@ -44,10 +44,10 @@ static bool find(struct reader *r, const struct store_entry *e)
     struct store *s = r->s;
     int64_t at = e->physical_offset;
     if (r->seg && at >= r->seg->base && at < r->seg->base + r->seg->size && at >= clog_min(s->log))
-        return e->size > 0 && at + e->size <= r->seg->base + r->seg->size;
+        return e->size > 0 && at <= r->seg->base + r->seg->size - e->size;
     if (r->seg)
         seg_release(r->seg);
-    r->seg = e->size > 0 && at + e->size <= clog_max(s->log) ? clog_pin(s->log, at) : NULL;
+    r->seg = e->size > 0 && at <= clog_max(s->log) - e->size ? clog_pin(s->log, at) : NULL;
     return r->seg && at + e->size <= r->seg->base + r->seg->size;
 }
 
