@@ -438,19 +438,32 @@ static void send_one(struct rem_request *rq, struct broker_loop *bl, const struc
     struct buf changed = {0};
     int level = 0;
     struct topic *real = t, *other = NULL;
-    int64_t timed_ms = 0;
-    if (half) /* its delay begins when it is committed */
-        other = transaction_redirect(b, &put.m, &changed);
-    else if (s.delay.len && !t->dlq)
+    int64_t timed_ms = 0, ignored_ms;
+    if (s.delay.len && !half && !t->dlq)
         other = schedule_redirect(b, &put.m, &changed, &level);
     if (other)
         t = other;
-    if (s.timer && !other) {
-        enum timer_verdict v = timer_redirect(b, &put.m, &changed, &t, &timed_ms);
+    if (s.timer && !other && !(half && s.delay.len)) {
+        /* The time of a half message counts when it is committed; but one that can never be is refused now. */
+        struct msg probe = put.m;
+        struct topic *ignored;
+        probe.sys_flag &= ~MSG_FLAG_TRANSACTION_MASK;
+        enum timer_verdict v =
+            timer_redirect(b, half ? &probe : &put.m, &changed, half ? &ignored : &t, half ? &ignored_ms : &timed_ms);
         if (v != TIMER_NONE && v != TIMER_MOVED) {
             char remark[320];
             int32_t code = timer_refusal(b, v, remark, sizeof remark);
             refuse(rq, b, code, "%s", remark);
+            buf_free(&changed);
+            return;
+        }
+    }
+    if (half) {
+        buf_clear(&changed);
+        t = transaction_redirect(b, &put.m, &changed);
+        if (t == NULL) {
+            refuse(rq, b, RESP_SYSTEM_ERROR, "there is no topic for half messages");
+            buf_free(&changed);
             return;
         }
     }

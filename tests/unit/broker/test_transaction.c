@@ -307,6 +307,20 @@ static void test_delayed_commit(void **state)
     assert_true(str_eqz(message("T", 2, 0).body, "late"));
 }
 
+static void test_timed_commit(void **state)
+{
+    int64_t begin = clock_wall_ms();
+    struct half h = send_half("TIMER_DELAY_MS\0012500\2", "late");
+    assert_int_equal(end(h, (struct ending){.how = COMMIT}), RESP_SUCCESS);
+    assert_int_equal(count("T", 2), 0);
+    wait_for("T", 2, 1);
+    assert_true(clock_wall_ms() - begin >= 1500);
+    assert_true(str_eqz(message("T", 2, 0).body, "late"));
+    /* What could never be committed is not taken. */
+    assert_int_equal(try_half("TIMER_DELAY_SEC\001999999999\2", "never"), RESP_MESSAGE_ILLEGAL);
+    assert_int_equal(count(TRANSACTION_HALF_TOPIC, 0), 1);
+}
+
 static void test_refused(void **state)
 {
     struct half h = send_half("", "one"), other = h;
@@ -563,6 +577,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_half_message, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delayed_commit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_timed_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_share_op_messages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_asked, setup, teardown),
