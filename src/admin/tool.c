@@ -178,7 +178,7 @@ static void begin_pull(struct tool *t, const struct tool_queue *q, const struct 
     rem_frame_i64(f, "suspendTimeoutMillis", p->suspend_ms);
     rem_frame_str(f, "subscription", str_from(p->expression ? p->expression : "*"));
     rem_frame_i64(f, "subVersion", 0);
-    rem_frame_str(f, "expressionType", STR_LIT("TAG"));
+    rem_frame_str(f, "expressionType", str_from(p->type ? p->type : "TAG"));
     rem_frame_str(f, "bname", q->broker_name);
 }
 

@@ -55,6 +55,7 @@ struct tool_pulled {
 struct tool_pull {
     const char *group;      /* NULL: the tools' own */
     const char *expression; /* NULL: all */
+    const char *type;       /* of the expression; NULL: TAG */
     int64_t offset, suspend_ms;
     int32_t max_messages;
 };

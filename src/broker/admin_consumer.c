@@ -2,9 +2,11 @@
  * files. */
 #include "broker/admin_int.h"
 
+#include "broker/consumer_filter.h"
 #include "remoting/body/topic_list.h"
 #include "remoting/headers_admin.h"
 #include "remoting/headers_client.h"
+#include <stdio.h>
 
 enum { QUERY_CQ_MAX = 10000 };
 
@@ -169,6 +171,11 @@ static void write_entry(struct jw *w, const struct store_entry *e)
 {
     jw_begin_object(w);
     jw_kbool(w, "eval", false);
+    if (store_is_extension(e->tags_code)) {
+        char text[64];
+        snprintf(text, sizeof text, "Cq extend not exist!addr: %lld", (long long)e->tags_code);
+        jw_kstr(w, "msg", str_from(text));
+    }
     jw_ki64(w, "physicOffset", e->physical_offset);
     jw_ki64(w, "physicSize", e->size);
     jw_ki64(w, "tagsCode", e->tags_code);
@@ -181,6 +188,23 @@ static void write_entries(struct jw *w, const struct store_entry *entries, size_
     for (size_t i = 0; i < n; i++)
         write_entry(w, &entries[i]);
     jw_end_array(w);
+}
+
+/* Text that holds JSON, "null" where the subscription is by tags. */
+static void write_filter(struct broker *b, const struct query_cq_req *h, struct jw *w)
+{
+    struct consumer_filter *f = consumer_filters_find(b->filters, h->topic, h->consumer_group);
+    struct buf text = {0};
+    struct jw inner;
+    jw_init(&inner, &text);
+    inner.pretty = true;
+    if (f)
+        consumer_filter_write(f, &inner);
+    else
+        jw_null(&inner);
+    jw_kstr(w, "filterData", buf_str(&text));
+    buf_free(&text);
+    consumer_filter_release(f);
 }
 
 static void query_consume_queue(struct rem_request *rq, const void *header)
@@ -211,7 +235,7 @@ static void query_consume_queue(struct rem_request *rq, const void *header)
             arena_printf(rem_arena(rq), "%.*s@%.*s is not online!", STR_ARG(h->consumer_group), STR_ARG(h->topic));
         jw_kstr(&w, "filterData", str_from(text));
     } else if (asked) {
-        jw_kstr(&w, "filterData", STR_LIT("null")); /* there is no compiled expression: the subscription is by tags */
+        write_filter(b, h, &w);
     }
     jw_ki64(&w, "maxQueueIndex", cq_max(q));
     jw_ki64(&w, "minQueueIndex", cq_min(q));

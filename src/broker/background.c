@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "broker/broker_int.h"
+#include "broker/consumer_filter.h"
 #include "os/clock.h"
 #include <errno.h>
 #include <pthread.h>
@@ -37,6 +38,8 @@ static void tick(struct broker *b, int64_t now, int64_t *next_persist, int64_t *
     if (due(now, next_expire, EXPIRE_EVERY_MS)) {
         consumer_expire(b->consumers, clock_wall_ms(), b->conf->channel_expired_ms);
         producer_expire(b->producers, clock_wall_ms(), PRODUCER_TIMEOUT_MS);
+        if (consumer_filters_persist(b->filters, b->conf->filter_clean_ms, &err) < 0)
+            LOG_LIMITED(LOG_ERROR, "broker", "%s", err.text);
     }
 }
 

@@ -8,6 +8,7 @@
 #include "broker/background.h"
 #include "broker/broker_loop.h"
 #include "broker/cold_read.h"
+#include "broker/consumer_filter.h"
 #include "broker/pull.h"
 #include "broker/send.h"
 #include "broker/timer.h"
@@ -46,6 +47,14 @@ void broker_die(const char *text)
 static void on_fatal(void *arg, const char *text)
 {
     broker_die(text);
+}
+
+/* ---- consumers ---- */
+
+static void group_gone(void *arg, struct str group)
+{
+    struct broker *b = arg;
+    consumer_filters_unregister(b->filters, group);
 }
 
 /* ---- connections ---- */
@@ -89,6 +98,7 @@ static int open_files(struct broker *b, struct err *err)
     b->groups = group_manager_new(dir, b->conf->auto_create_group);
     b->offsets = offset_manager_new(dir);
     b->consumers = consumer_manager_new();
+    b->filters = consumer_filters_new(dir, bloom_make(b->conf->bloom_error_percent, b->conf->bloom_consumers));
     b->producers = producer_manager_new();
     b->locks = lock_manager_new(LOCK_LIVE_MS);
     b->stats = stats_new(b->conf->cluster_name);
@@ -96,15 +106,17 @@ static int open_files(struct broker *b, struct err *err)
     b->timer = b->store_conf->timerWheelEnable ? timer_new(b) : NULL;
     b->transactions = transactions_new(b);
     b->registration = registration_new(b);
-    if (!b->config_dir || !b->topics || !b->groups || !b->offsets || !b->consumers || !b->producers || !b->locks ||
-        !b->stats || !b->schedule || (b->store_conf->timerWheelEnable && !b->timer) || !b->transactions ||
+    if (!b->config_dir || !b->topics || !b->groups || !b->offsets || !b->consumers || !b->filters || !b->producers ||
+        !b->locks || !b->stats || !b->schedule || (b->store_conf->timerWheelEnable && !b->timer) || !b->transactions ||
         !b->registration)
         return err_set(err, ENOMEM, "out of memory for the broker's tables");
     consumer_on_change(b->consumers, notify_consumer_ids_changed, b);
+    consumer_on_gone(b->consumers, group_gone, b);
     group_set_auto_create_system(b->groups, b->conf->auto_create_system_group);
     if (topic_manager_load(b->topics, err) < 0 || group_manager_load(b->groups, err) < 0 ||
-        offset_manager_load(b->offsets, err) < 0 || schedule_load(b->schedule, err) < 0 ||
-        (b->timer && timer_load(b->timer, err) < 0) || transactions_load(b->transactions, err) < 0)
+        offset_manager_load(b->offsets, err) < 0 || consumer_filters_load(b->filters, err) < 0 ||
+        schedule_load(b->schedule, err) < 0 || (b->timer && timer_load(b->timer, err) < 0) ||
+        transactions_load(b->transactions, err) < 0)
         return -1;
     if (topic_create_system(b->topics, b->conf->cluster_name, b->conf->broker_name, b->conf->default_topic_queue_nums,
                             b->conf->auto_create_topic, b->conf->cluster_topic, b->conf->broker_topic, err) < 0)
@@ -252,7 +264,7 @@ static void persist(struct broker *b)
 {
     struct err err;
     if (offset_persist(b->offsets, &err) < 0 || topic_persist(b->topics, &err) < 0 ||
-        group_persist(b->groups, &err) < 0)
+        group_persist(b->groups, &err) < 0 || consumer_filters_persist(b->filters, b->conf->filter_clean_ms, &err) < 0)
         LOG(LOG_ERROR, "broker", "%s", err.text);
 }
 
@@ -274,7 +286,7 @@ void broker_free(struct broker *b)
     transactions_free(b->transactions);
     if (b->registration)
         registration_free(b->registration);
-    if (b->store && b->topics && b->groups && b->offsets)
+    if (b->store && b->topics && b->groups && b->offsets && b->filters)
         persist(b);
     if (b->store)
         store_each_queue(b->store, free_waits, b);
@@ -290,6 +302,7 @@ void broker_free(struct broker *b)
     group_manager_free(b->groups);
     offset_manager_free(b->offsets);
     consumer_manager_free(b->consumers);
+    consumer_filters_free(b->filters);
     producer_manager_free(b->producers);
     lock_manager_free(b->locks);
     stats_free(b->stats);

@@ -19,7 +19,9 @@ struct broker_conf {
         trace_on;
     char *trace_topic_name;
     bool reject_transaction, long_polling, slave_read, fast_failure, lite_pull, reject_pull_consumer,
-        enable_property_filter;
+        enable_property_filter, filter_support_retry;
+    int32_t bloom_error_percent, bloom_consumers;
+    int64_t filter_clean_ms; /* filterDataCleanTimeSpan */
     bool store_reply_message, server_side_reset, recall_enable, recall_when_not_writable;
     bool register_producer; /* false: producers are kept only where transactions need them */
     bool validate_system_topic;

@@ -17,7 +17,8 @@
 #include "remoting/server.h"
 #include "store/store.h"
 
-struct broker_loop; /* the hot path's state of one event loop: broker_loop.h */
+struct consumer_filters; /* consumer_filter.h */
+struct broker_loop;      /* the hot path's state of one event loop: broker_loop.h */
 struct registration;
 struct schedule;
 struct timer;
@@ -41,6 +42,7 @@ struct broker {
     struct group_manager *groups;
     struct offset_manager *offsets;
     struct consumer_manager *consumers;
+    struct consumer_filters *filters;
     struct producer_manager *producers;
     struct lock_manager *locks;
     struct stats *stats;

@@ -2,6 +2,7 @@
  * group. */
 #include "base/log.h"
 #include "broker/broker_int.h"
+#include "broker/consumer_filter.h"
 #include "os/clock.h"
 #include "remoting/headers_client.h"
 #include <stdlib.h>
@@ -92,6 +93,8 @@ static bool register_consumer(struct rem_request *rq, const struct consumer_clie
     if (consumer_register(b->consumers, name, client, &info, json_get(data, "subscriptionDataSet"), with_subs))
         LOG(LOG_INFO, "broker", "consumer group %.*s changed by client %.*s", STR_ARG(name),
             STR_ARG(client->client_id));
+    if (with_subs)
+        consumer_filters_register(b->filters, name, json_get(data, "subscriptionDataSet"));
     return consumer_fingerprint(b->consumers, name, fingerprint, !with_subs);
 }
 
@@ -163,15 +166,29 @@ static void handle_consumer_list(struct rem_request *rq, const void *header)
     buf_free(&out);
 }
 
+/* A client that starts asks whether its expression would do. */
 static void handle_check_config(struct rem_request *rq, const void *header)
 {
-    const struct json *body = json_parse(rem_arena(rq), rem_body(rq), NULL);
-    struct str type = json_str(json_get(body, "subscriptionData"), "expressionType");
-    if (str_blank(type) || str_eqz(type, "TAG"))
+    struct broker *b = broker_of(rq);
+    const struct json *body = json_parse(rem_arena(rq), rem_body(rq), NULL), *sub = json_get(body, "subscriptionData");
+    struct str type = json_str(sub, "expressionType");
+    struct err err;
+    if (subscription_is_tag_type(type)) {
         rem_reply(rq, RESP_SUCCESS, NULL);
-    else
+        return;
+    }
+    if (!b->conf->enable_property_filter) {
         rem_reply(rq, RESP_SYSTEM_ERROR, "The broker does not support consumer to filter message by %.*s",
                   STR_ARG(type));
+        return;
+    }
+    struct consumer_filter *f =
+        consumer_filter_new(json_str(sub, "topic"), json_str(body, "group"), json_str(sub, "subString"), type, 0, &err);
+    if (f)
+        rem_reply(rq, RESP_SUCCESS, NULL);
+    else
+        rem_reply(rq, RESP_SUBSCRIPTION_PARSE_FAILED, "%s", err.text);
+    consumer_filter_release(f);
 }
 
 static const struct rem_op rows[] = {

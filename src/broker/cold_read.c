@@ -5,7 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { MAX_THREADS = 16 };
+/* A filter looks at more than it takes. */
+enum { MAX_THREADS = 16, FILTER_COUNT = 1024, FILTER_BYTES = 4 << 20 };
 
 struct cold_read {
     struct store *store;
@@ -20,6 +21,14 @@ struct cold_read {
 static void back(struct net_loop *loop, struct net_task *t)
 {
     pull_warmed(loop, LIST_ENTRY(t, struct pull, task));
+}
+
+static void warm(struct store *s, const struct pull *p)
+{
+    if (p->filter.data)
+        store_warm(s, p->queue, p->offset, FILTER_COUNT, FILTER_BYTES);
+    else
+        store_warm(s, p->queue, p->offset, p->max_count, p->max_bytes);
 }
 
 static void *reader_main(void *arg)
@@ -37,7 +46,7 @@ static void *reader_main(void *arg)
         if (c->first == NULL)
             c->last = &c->first;
         pthread_mutex_unlock(&c->lock);
-        store_warm(c->store, p->queue, p->offset, p->max_count, p->max_bytes);
+        warm(c->store, p);
         p->task.fn = back;
         net_loop_post(p->token.conn.loop, &p->task);
         pthread_mutex_lock(&c->lock);

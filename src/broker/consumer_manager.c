@@ -18,6 +18,8 @@ struct consumer_manager {
     _Atomic uint64_t generation;
     void (*on_change)(void *arg, struct str group, struct net_ref conn);
     void *on_change_arg;
+    void (*on_gone)(void *arg, struct str group);
+    void *on_gone_arg;
 };
 
 struct consumer_manager *consumer_manager_new(void)
@@ -60,6 +62,12 @@ void consumer_on_change(struct consumer_manager *m, void (*fn)(void *arg, struct
     m->on_change = fn;
 }
 
+void consumer_on_gone(struct consumer_manager *m, void (*fn)(void *arg, struct str group), void *arg)
+{
+    m->on_gone_arg = arg;
+    m->on_gone = fn;
+}
+
 uint64_t consumer_generation(const struct consumer_manager *m)
 {
     return atomic_load_explicit(&m->generation, memory_order_acquire);
@@ -93,6 +101,8 @@ static void drop_if_empty(struct consumer_manager *m, struct cgroup *g)
     if (g->clients.count)
         return;
     LOG(LOG_INFO, "broker", "the last consumer of group %.*s is gone", STR_ARG(g->clients.name));
+    if (m->on_gone)
+        m->on_gone(m->on_gone_arg, g->clients.name);
     map_del(&m->groups, g->clients.name);
     free_group(g);
     next_generation(m);

@@ -28,6 +28,7 @@ struct subscription {
     uint32_t tag_count;
 };
 
+bool subscription_is_tag_type(struct str type); /* TAG, which absent and empty mean too */
 struct subscription *subscription_parse(struct str topic, struct str expression, struct str type,
                                         int64_t version); /* NULL: malformed */
 struct subscription *subscription_retain(struct subscription *s);
@@ -67,6 +68,9 @@ void consumer_expire(struct consumer_manager *m, int64_t now_ms, int64_t timeout
 /* How changes are told: called with each connection of the group (clustering, notify enabled). */
 void consumer_on_change(struct consumer_manager *m, void (*fn)(void *arg, struct str group, struct net_ref conn),
                         void *arg);
+
+/* Called with each group whose last connection is gone, under the manager's lock. */
+void consumer_on_gone(struct consumer_manager *m, void (*fn)(void *arg, struct str group), void *arg);
 
 bool consumer_group_live(struct consumer_manager *m, struct str group,
                          struct consumer_group_info *info); /* from_where: static text */

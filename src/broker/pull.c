@@ -154,10 +154,15 @@ static void hold(struct broker_loop *bl, struct pull *p, const struct get_result
 static void run(struct broker_loop *bl, struct pull *p)
 {
     struct get_result r;
-    store_get(bl->broker->store, p->queue, p->offset, p->max_count, p->max_bytes, p->filter ? pull_filter : NULL, p,
-              p->cold_tries >= COLD_TRIES, &r);
+    store_get(bl->broker->store, p->queue, p->offset, p->max_count, p->max_bytes,
+              message_filter_wants_all(&p->filter) ? NULL : message_filter_fn, &p->filter, p->cold_tries >= COLD_TRIES,
+              &r);
     if (r.status == GET_COLD) {
         store_release(bl->broker->store, &r);
+        /* What the filter has refused up to the cold place is behind this pull. */
+        if (r.next_offset > p->offset)
+            p->cold_tries = 0;
+        p->offset = r.next_offset;
         p->cold_tries++;
         cold_read_submit(bl->broker->cold, p);
         return;

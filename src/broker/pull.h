@@ -7,6 +7,7 @@
 #define CROCKET_BROKER_PULL_H
 
 #include "broker/broker_loop.h"
+#include "broker/message_filter.h"
 #include "remoting/headers_client.h"
 
 struct pull {
@@ -18,7 +19,7 @@ struct pull {
     struct rem_token token;
     struct topic *topic;
     struct cq *queue;
-    struct subscription *filter; /* NULL: everything matches */
+    struct message_filter filter;
     struct stats_item *got_nums, *got_size;
     int64_t offset;       /* where to read */
     int64_t first_offset; /* asked for */
@@ -34,7 +35,6 @@ struct pull {
 /* Checks the request as the broker's rules say. NULL: answered already. */
 struct pull *pull_check(struct rem_request *rq, struct broker_loop *bl, const struct pull_req *h);
 void pull_free(struct pull *p);
-enum filter_verdict pull_filter(void *arg, int64_t tags_code, const struct msg_view *record);
 void pull_count(struct broker *b, struct pull *p, int64_t count, int64_t bytes);
 void pull_wake_task(struct net_loop *loop, struct net_task *task);
 /* The cold reader is done with p: on the loop of its connection. */

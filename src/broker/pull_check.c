@@ -26,20 +26,40 @@ static void forbid(struct rem_request *rq, int type, const char *what, struct st
     rem_reply_end(rq, &f, str_from(text), STR_NULL);
 }
 
-/* The subscription of this pull: sent along, or known from the heartbeat. False: answered. */
-static bool find_subscription(struct rem_request *rq, struct broker *b, const struct pull_req *h, struct topic *t,
-                              struct subscription **out)
+/* What the heartbeats' subscription has to pass. False: answered. */
+static bool is_latest(struct rem_request *rq, const struct pull_req *h, const struct message_filter *f)
 {
-    *out = NULL;
+    if (f->subscription && f->subscription->version < h->sub_version) {
+        rem_reply(rq, RESP_SUBSCRIPTION_NOT_LATEST,
+                  "the consumer's subscription not latest: a heartbeat with the new one is on its way");
+        return false;
+    }
+    if (message_filter_is_tag(f))
+        return true;
+    if (f->data == NULL) {
+        rem_reply(rq, RESP_FILTER_DATA_NOT_EXIST,
+                  "The broker's consumer filter data is not exist!Your expression may be wrong!");
+        return false;
+    }
+    if (atomic_load(&f->data->client_version) < h->sub_version) {
+        rem_reply(rq, RESP_FILTER_DATA_NOT_LATEST, "the consumer's consumer filter data not latest");
+        return false;
+    }
+    return true;
+}
+
+/* The filter of this pull: sent along, or known from the heartbeat. False: answered, and there is nothing to release.
+ */
+static bool find_filter(struct rem_request *rq, struct broker *b, const struct pull_req *h, struct topic *t,
+                        struct message_filter *out)
+{
+    struct err err;
     if (h->sys_flag & SYS_SUBSCRIPTION) {
-        bool tag = str_is_null(h->expression_type) || str_eqz(h->expression_type, "TAG");
-        if (tag && (h->subscription.len == 0 || str_eqz(h->subscription, "*")))
+        if (message_filter_parse(out, b, t->name, h->consumer_group, h->subscription, h->expression_type,
+                                 h->sub_version, &err) == 0)
             return true;
-        *out = subscription_parse(t->name, h->subscription, h->expression_type, h->sub_version);
-        if (*out == NULL)
-            rem_reply(rq, RESP_SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed: '%.*s'",
-                      STR_ARG(h->subscription));
-        return *out != NULL;
+        rem_reply(rq, RESP_SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed: %s", err.text);
+        return false;
     }
     struct consumer_group_info info;
     if (!consumer_group_live(b->consumers, h->consumer_group, &info)) {
@@ -65,18 +85,21 @@ static bool find_subscription(struct rem_request *rq, struct broker *b, const st
                   STR_ARG(h->consumer_group), STR_ARG(t->name));
         return false;
     }
-    if (s->version < h->sub_version) {
-        subscription_release(s);
-        rem_reply(rq, RESP_SUBSCRIPTION_NOT_LATEST,
-                  "the consumer's subscription not latest: a heartbeat with the new one is on its way");
-        return false;
-    }
-    if (s->all) {
-        subscription_release(s);
+    message_filter_take(out, b, s, h->consumer_group);
+    if (is_latest(rq, h, out))
         return true;
-    }
-    *out = s;
-    return true;
+    message_filter_done(out);
+    return false;
+}
+
+static bool property_filter_allowed(struct rem_request *rq, const struct broker *b, struct message_filter *f)
+{
+    if (message_filter_is_tag(f) || b->conf->enable_property_filter)
+        return true;
+    rem_reply(rq, RESP_SYSTEM_ERROR, "The broker does not support consumer to filter message by %.*s",
+              STR_ARG(f->subscription->type));
+    message_filter_done(f);
+    return false;
 }
 
 static struct group *allowed_group(struct rem_request *rq, struct broker *b, const struct pull_req *h)
@@ -162,22 +185,16 @@ struct pull *pull_check(struct rem_request *rq, struct broker_loop *bl, const st
     struct broker *b = bl->broker;
     struct group *g = allowed_group(rq, b, h);
     struct topic *t = g ? allowed_topic(rq, bl, h) : NULL;
-    struct subscription *filter;
-    if (t == NULL || !find_subscription(rq, b, h, t, &filter))
+    struct message_filter filter;
+    if (t == NULL || !find_filter(rq, b, h, t, &filter) || !property_filter_allowed(rq, b, &filter))
         return NULL;
-    if (filter && !str_eqz(filter->type, "TAG")) {
-        subscription_release(filter);
-        rem_reply(rq, RESP_SYSTEM_ERROR, "The broker does not support consumer to filter message by %.*s",
-                  STR_ARG(h->expression_type));
-        return NULL;
-    }
     struct cq *q = topic_queue(b->topics, t, h->queue_id);
     struct pull *p = q ? calloc(1, sizeof *p) : NULL;
     if (p == NULL || told_reset(rq, b, h, t, q)) {
         if (p == NULL)
             rem_reply(rq, RESP_SYSTEM_BUSY, "[OVERLOAD]system busy, out of memory for a pull");
         free(p);
-        subscription_release(filter);
+        message_filter_done(&filter);
         return NULL;
     }
     if (h->sys_flag & SYS_COMMIT)
@@ -205,14 +222,8 @@ struct pull *pull_check(struct rem_request *rq, struct broker_loop *bl, const st
 
 void pull_free(struct pull *p)
 {
-    subscription_release(p->filter);
+    message_filter_done(&p->filter);
     free(p);
-}
-
-enum filter_verdict pull_filter(void *arg, int64_t tags_code, const struct msg_view *record)
-{
-    const struct pull *p = arg;
-    return subscription_matches_code(p->filter, tags_code) ? FILTER_YES : FILTER_NO;
 }
 
 void pull_count(struct broker *b, struct pull *p, int64_t count, int64_t bytes)

@@ -127,9 +127,13 @@ static enum added add_message(struct schedule *s, int level, int64_t physical_of
 }
 
 /* A delivery time that lies further ahead than the level's delay comes from a clock that was set back. */
-static int64_t due_of(const struct schedule *s, int level, const struct store_entry *e, int64_t now)
+static int64_t due_of(const struct schedule *s, int level, struct cq *q, int64_t offset, const struct store_entry *e,
+                      int64_t now)
 {
-    return e->tags_code > now + s->delay_ms[level] ? now : e->tags_code;
+    int64_t due = e->tags_code;
+    if (store_is_extension(due))
+        due = store_time_of(s->b->store, q, offset) + s->delay_ms[level];
+    return due > now + s->delay_ms[level] ? now : due;
 }
 
 static int64_t start_of(struct schedule *s, int level, const struct cq *q)
@@ -154,7 +158,7 @@ static int64_t deliver_level(struct schedule *s, int level, int64_t now)
     size_t n = store_entries(s->b->store, q, offset, entries, TURN_MAX), handled = 0, bytes = 0;
     int64_t next = n == TURN_MAX ? now : n ? INT64_MAX : now + RETRY_MS;
     for (; handled < n; handled++) {
-        int64_t due = due_of(s, level, &entries[handled], now);
+        int64_t due = due_of(s, level, q, offset + (int64_t)handled, &entries[handled], now);
         if (due > now || bytes >= TURN_BYTES) {
             next = due > now ? due : now;
             break;

@@ -35,7 +35,7 @@ static struct subscription *make(struct str topic, struct str expression, struct
     return s;
 }
 
-static bool is_tag_type(struct str type)
+bool subscription_is_tag_type(struct str type)
 {
     return str_blank(type) || str_eqz(type, "TAG");
 }
@@ -77,15 +77,16 @@ struct subscription *subscription_parse(struct str topic, struct str expression,
 {
     struct layout l = {0};
     char *text;
-    bool tags = is_tag_type(type) && !is_all(expression);
+    bool tags = subscription_is_tag_type(type) && !is_all(expression);
     if (tags && !count_tags(expression, &l))
         return NULL;
-    struct subscription *s = make(topic, is_tag_type(type) && is_all(expression) ? STR_LIT("*") : expression,
-                                  is_tag_type(type) ? STR_LIT("TAG") : type, &l, &text);
+    struct subscription *s =
+        make(topic, subscription_is_tag_type(type) && is_all(expression) ? STR_LIT("*") : expression,
+             subscription_is_tag_type(type) ? STR_LIT("TAG") : type, &l, &text);
     if (s == NULL)
         return NULL;
     s->version = version;
-    s->all = is_tag_type(type) && is_all(expression);
+    s->all = subscription_is_tag_type(type) && is_all(expression);
     struct str rest = tags ? s->expression : STR_NULL, tag;
     while (next_tag(&rest, &tag)) {
         tag = str_trim(tag);
@@ -115,18 +116,18 @@ struct subscription *subscription_from_json(const struct json *data)
         l.tags++;
         l.text += json_text(tag).len;
     }
-    if (l.codes == 0 && is_tag_type(type)) {
+    if (l.codes == 0 && subscription_is_tag_type(type)) {
         struct subscription *parsed = subscription_parse(topic, expression, type, version);
         if (parsed)
             parsed->class_filter = json_bool(data, "classFilterMode", false);
         return parsed;
     }
-    struct subscription *s = make(topic, expression, is_tag_type(type) ? STR_LIT("TAG") : type, &l, &text);
+    struct subscription *s = make(topic, expression, subscription_is_tag_type(type) ? STR_LIT("TAG") : type, &l, &text);
     if (s == NULL)
         return NULL;
     s->version = version;
     s->class_filter = json_bool(data, "classFilterMode", false);
-    s->all = is_tag_type(type) && is_all(expression);
+    s->all = subscription_is_tag_type(type) && is_all(expression);
     JSON_EACH(code, codes)
     s->codes[s->code_count++] = (int32_t)json_int(code, 0);
     JSON_EACH(tag, tags)

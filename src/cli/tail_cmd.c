@@ -17,6 +17,7 @@ static const struct arg_option options[] = {
     {NULL, "from-beginning", NULL, false, "begin with the oldest message that is there"},
     {NULL, "from", "TIME", false, "begin with messages stored at that time: milliseconds or yyyy-MM-dd#HH:mm:ss:SSS"},
     {NULL, "tag", "EXPRESSION", false, "only messages with these tags: \"TagA || TagB\""},
+    {NULL, "sql", "EXPRESSION", false, "only messages whose properties fit: \"colour = 'red' AND weight > 3\""},
     {"g", "group", "GROUP", false, "consumer group to ask as (default TOOLS_CONSUMER); no offsets are kept"},
     {NULL, "count", "N", false, "end after so many messages"},
     {NULL, "raw", NULL, false, "only the bodies, one a line"},
@@ -165,8 +166,10 @@ static int take_answer(struct follower *f, struct followed *q, const struct rem_
 
 static int ask_queues(struct follower *f, struct err *err)
 {
+    const char *sql = args_get(f->args, "sql");
     const struct tool_pull base = {.group = args_get(f->args, "group"),
-                                   .expression = args_get(f->args, "tag"),
+                                   .expression = sql ? sql : args_get(f->args, "tag"),
+                                   .type = sql ? "SQL92" : NULL,
                                    .suspend_ms = SUSPEND_MS,
                                    .max_messages = BATCH};
     for (size_t i = 0; i < f->queue_count; i++) {
@@ -241,6 +244,8 @@ int cmd_tail(int argc, char **argv)
     }
     if (args.plain_count != 1)
         return cmd_failf("tail needs one topic: crocket tail TOPIC");
+    if (args_has(&args, "sql") && args_has(&args, "tag"))
+        return cmd_failf("tail takes --tag or --sql, not both: in SQL the tag is the property TAGS");
     f.topic = str_from(args.plain[0]);
     int rc = args_i64(&args, "count", 1, INT64_MAX, &f.left, &err) ||
              tool_init(&f.tool, args_get(&args, "namesrvAddr"), TIMEOUT_MS, &err) || follow(&f, &err);

@@ -9,6 +9,7 @@ enum {
     RECENT_SHARE = 16,      /* ... but not more than this part of memory */
     READ_AHEAD = 4 << 20,   /* bytes read ahead behind a cold read */
     ASK_SPAN = 1 << 20,     /* ranges within so many bytes are asked about at once */
+    FILTER_SPAN = 64 << 10, /* the same for records that a filter wants to see */
     PULL_BYTES_MAX = 128 << 20,
     PULL_BYTES_MIN = 100,
 };
@@ -21,6 +22,7 @@ struct reader {
     uint32_t max_count;
     int64_t max_bytes;
     bool may_block;
+    int64_t warm_from, warm_to; /* this part of the log was found in memory */
     /* Of each range: its first entry and how many records it has, so that cold ones can be given back. */
     int64_t range_first[STORE_GET_RANGES];
     uint32_t range_count[STORE_GET_RANGES];
@@ -91,6 +93,24 @@ static bool add(struct reader *r, int64_t queue_offset, const struct store_entry
     return true;
 }
 
+/* A filter looks at one record after the other, mostly not far apart. */
+static bool record_is_resident(struct reader *r, const struct store_entry *e)
+{
+    const struct log_segment *seg = r->seg;
+    int64_t from = e->physical_offset, to = from + e->size, end = seg->base + seg->size;
+    if (from >= r->warm_from && to <= r->warm_to)
+        return true;
+    int64_t ahead = to + FILTER_SPAN < end ? to + FILTER_SPAN : end;
+    if (!is_resident(r, seg, from - seg->base, (size_t)(ahead - from))) {
+        ahead = to;
+        if (!is_resident(r, seg, from - seg->base, (size_t)e->size))
+            return false;
+    }
+    r->warm_from = from;
+    r->warm_to = ahead;
+    return true;
+}
+
 enum take { TAKEN, SKIPPED, REMOVED, COLD, FULL };
 
 /* Decides about one entry. */
@@ -105,7 +125,7 @@ static enum take take(struct reader *r, int64_t queue_offset, const struct store
     if (wanted == FILTER_NEED_RECORD) {
         struct msg_view v;
         int64_t at = e->physical_offset - r->seg->base;
-        if (!is_resident(r, r->seg, at, (size_t)e->size))
+        if (!record_is_resident(r, e))
             return COLD;
         if (msg_decode(r->seg->map + at, (size_t)e->size, &v) != MSG_OK || filter(arg, e->tags_code, &v) != FILTER_YES)
             return SKIPPED;

@@ -185,6 +185,13 @@ int64_t store_offset_by_time(struct store *s, struct cq *q, int64_t time, bool u
 int64_t store_time_of(struct store *s, struct cq *q, int64_t offset); /* store time, -1 when absent. May block */
 int64_t store_earliest_time(struct store *s); /* of the first message of the log; -1. May block */
 
+/* The tags code is none but the place of an entry of the queue's extension, which Java's brokers can write
+ * (enableConsumeQueueExt): the record tells what such a message has. */
+static inline bool store_is_extension(int64_t tags_code)
+{
+    return tags_code < INT32_MIN;
+}
+
 struct store_entry {
     int64_t physical_offset;
     int32_t size;

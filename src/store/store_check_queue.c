@@ -130,7 +130,7 @@ static void check_entry(struct check *c, struct check_queue *q, const struct msg
                       "its entry points to log offset %" PRId64 ", %d bytes, but the message stands at %" PRId64
                       ", %u bytes",
                       e.physical_offset, e.size, offset, v->size);
-    else if (!str_eqz(v->m.topic, "SCHEDULE_TOPIC_XXXX") && e.tags_code > INT32_MIN - (int64_t)1 &&
+    else if (!str_eqz(v->m.topic, "SCHEDULE_TOPIC_XXXX") && !store_is_extension(e.tags_code) &&
              e.tags_code != msg_tags_code(v->m.properties))
         /* Delayed messages have their delivery time there, extended entries an address below all hash codes. */
         check_problem(c, "consume queue", name, at, "its entry has tags code %" PRId64 ", the message's is %" PRId64,

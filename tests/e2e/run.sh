@@ -9,6 +9,7 @@
 #   java      JUnit suite of the Java client and admin API, also with binary headers
 #   go        suite of the Go client
 #   admin     the Java admin tool: its commands print what is there
+#   filter    consumers that filter by SQL92
 #   exchange  one store directory opened in turn by Java and by the server under test, after clean stops and after kill -9
 #   kill      kill -9 during production, with asynchronous and synchronous flush
 #
@@ -21,7 +22,7 @@ E2E_DIR=$(cd "$(dirname "$0")" && pwd)
 . "$E2E_DIR/lib.sh"
 . "$E2E_DIR/oracle.sh"
 . "$E2E_DIR/crocket.sh"
-for part in java go admin exchange kill; do . "$E2E_DIR/parts/$part.sh"; done
+for part in java go admin filter exchange kill; do . "$E2E_DIR/parts/$part.sh"; done
 
 kind=crocket
 case ${1:-} in
@@ -34,11 +35,11 @@ oracle | crocket)
     exit 0
     ;;
 esac
-[ $# -gt 0 ] || set -- java go admin exchange kill
+[ $# -gt 0 ] || set -- java go admin filter exchange kill
 for part; do
     case $part in
-    java | go | admin | exchange | kill) ;;
-    *) die "there is no part named $part; parts: java go admin exchange kill" ;;
+    java | go | admin | filter | exchange | kill) ;;
+    *) die "there is no part named $part; parts: java go admin filter exchange kill" ;;
     esac
 done
 [ "$kind" = oracle ] || [ -x "$CROCKET" ] || die "$CROCKET is not there or not executable: build it first or set CROCKET"

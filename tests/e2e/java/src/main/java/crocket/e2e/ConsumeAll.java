@@ -5,6 +5,7 @@ import java.util.HashSet;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicReference;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
@@ -14,7 +15,7 @@ import org.apache.rocketmq.common.message.MessageExt;
  * Consumes a topic with a push consumer until the expected number of messages came, waits for one too many, and ends after the offsets
  * are stored at the broker. Every body is checked; no id may come twice.
  *
- * <p>topic= group= expected= tags=* seconds=60 out=FILE (a line for each message: id, queue id, queue offset, CRC of the body).
+ * <p>topic= group= expected= tags=* (or sql=) seconds=60 out=FILE (a line for each message: id, queue id, queue offset, CRC of the body).
  */
 public final class ConsumeAll {
     private ConsumeAll() {
@@ -30,7 +31,9 @@ public final class ConsumeAll {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(arguments.text("group"));
         consumer.setNamesrvAddr(Target.NAMESRV);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
-        consumer.subscribe(arguments.text("topic"), arguments.text("tags", "*"));
+        String sql = arguments.text("sql", "");
+        consumer.subscribe(arguments.text("topic"),
+            sql.isEmpty() ? MessageSelector.byTag(arguments.text("tags", "*")) : MessageSelector.bySql(sql));
         consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
             synchronized (seen) {
                 for (MessageExt message : messages) {
