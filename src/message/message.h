@@ -91,6 +91,20 @@ enum msg_decode_status msg_decode(const uint8_t *at, size_t avail, struct msg_vi
 /* The body CRC agrees with the body. */
 bool msg_crc_ok(const struct msg_view *v);
 
+/* ---- the CRC of the whole record (enabledAppendPropCRC), a property behind all others ---- */
+
+enum { MSG_RECORD_CRC_SIZE = 20 };
+enum msg_record_crc { MSG_RECORD_CRC_NONE, MSG_RECORD_CRC_OK, MSG_RECORD_CRC_WRONG };
+enum msg_record_crc msg_record_crc(const struct msg_view *v);
+/* Properties without that of another record, which they may end with when a stored message is stored again. */
+struct str msg_properties_own(struct str properties);
+/* Bytes it adds to a record with these properties. */
+size_t msg_record_crc_room(struct str properties);
+/* Makes room for it at the end of an encoded record; properties: those it was encoded from. The CRC itself is written
+ * by msg_record_crc_seal, after msg_patch. */
+void msg_record_crc_append(uint8_t *record, struct str properties);
+void msg_record_crc_seal(uint8_t *record);
+
 /* Properties text. */
 struct str msg_property(struct str properties, struct str name); /* null view when absent */
 /* Visits each pair; *rest starts as the whole text. Malformed chunks are skipped as Java skips them. */
@@ -156,6 +170,7 @@ void msg_batch_add(struct buf *out, int32_t flag, struct str body, struct str pr
 #define MSG_PROP_TIMER_ROLL_TIMES  "TIMER_ROLL_TIMES"
 #define MSG_PROP_TIMER_DEL_UNIQKEY "TIMER_DEL_UNIQKEY"
 #define MSG_PROP_BORN_TIMESTAMP    "BORN_TIMESTAMP"
+#define MSG_PROP_CRC32             "__CRC32#"
 #define MSG_PROP_DLQ_ORIGIN_TOPIC  "DLQ_ORIGIN_TOPIC"
 #define MSG_PROP_DLQ_ORIGIN_MSG_ID "DLQ_ORIGIN_MESSAGE_ID"
 

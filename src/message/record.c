@@ -15,7 +15,7 @@ static size_t host_size(const struct msg_host *h)
 
 size_t msg_record_size(const struct msg *m)
 {
-    size_t n = MSG_FIXED_V4 + m->body.len + m->topic.len + m->properties.len;
+    size_t n = MSG_FIXED_V4 + m->body.len + m->topic.len + msg_properties_own(m->properties).len;
     n += host_size(&m->born_host) - 8;
     n += host_size(&m->store_host) - 8;
     return m->topic.len > V2_TOPIC_LEN ? n + 1 : n;
@@ -67,8 +67,9 @@ void msg_encode(uint8_t *at, const struct msg *m)
         *p++ = (uint8_t)m->topic.len;
     }
     p = put_bytes(p, m->topic);
-    put_be16(p, (uint16_t)m->properties.len);
-    put_bytes(p + 2, m->properties);
+    struct str properties = msg_properties_own(m->properties);
+    put_be16(p, (uint16_t)properties.len);
+    put_bytes(p + 2, properties);
 }
 
 void msg_patch(uint8_t *record, int64_t queue_offset, int64_t physical_offset, int64_t store_time)

@@ -175,13 +175,19 @@ static int32_t queue_index(struct store_batch *b, struct cq *q)
 /* ---- adding
  * ---------------------------------------------------------------------------------------------------------- */
 
+static size_t size_of(const struct store *s, const struct msg *m)
+{
+    return msg_record_size(m) + (s->conf.enabledAppendPropCRC ? msg_record_crc_room(m->properties) : 0);
+}
+
 static enum put_status check(const struct store *s, const struct store_msg *m, size_t size)
 {
     size_t body_max = (size_t)s->conf.maxMessageSize;
     size_t topic_max = str_starts(m->m.topic, STR_LIT("%RETRY%")) ? TOPIC_MAX_RETRY : TOPIC_MAX;
     if (m->m.topic.len == 0 || m->m.topic.len > topic_max || str_is_null(m->m.body))
         return PUT_MESSAGE_ILLEGAL;
-    if (m->m.properties.len > MSG_PROPERTIES_MAX)
+    size_t more = s->conf.enabledAppendPropCRC ? msg_record_crc_room(m->m.properties) : 0;
+    if (msg_properties_own(m->m.properties).len + more > MSG_PROPERTIES_MAX)
         return PUT_PROPERTIES_SIZE_EXCEEDED;
     if (m->m.body.len > body_max || size > body_max + RECORD_EXTRA)
         return PUT_MESSAGE_ILLEGAL;
@@ -193,6 +199,8 @@ static void add_record(struct store_batch *b, const struct store_msg *m, int32_t
     struct batch_record *r = &b->records[b->n_records++];
     uint8_t *at = b->data + b->len;
     msg_encode(at, &m->m);
+    if (b->s->conf.enabledAppendPropCRC)
+        msg_record_crc_append(at, m->m.properties);
     *r = (struct batch_record){
         .at = (uint32_t)b->len,
         .size = get_be32(at),
@@ -210,7 +218,7 @@ enum put_status store_batch_add_many(struct store_batch *b, const struct store_m
     if (n == 0)
         return PUT_MESSAGE_ILLEGAL;
     for (size_t i = 0; i < n; i++) {
-        size_t size = msg_record_size(&m[i].m);
+        size_t size = size_of(b->s, &m[i].m);
         enum put_status st = check(b->s, &m[i], size);
         if (st != PUT_OK)
             return st;
@@ -277,6 +285,8 @@ static void patch(struct store_batch *b, size_t from, size_t to, int64_t at)
         struct batch_record *r = &b->records[i];
         int64_t offset = r->queue == NO_QUEUE ? 0 : b->queues[r->queue].base + r->nth;
         msg_patch(b->data + r->at, offset, at, b->store_time);
+        if (b->s->conf.enabledAppendPropCRC)
+            msg_record_crc_seal(b->data + r->at);
         b->physical[i] = at;
         at += r->size;
     }

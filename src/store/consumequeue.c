@@ -37,6 +37,9 @@ struct cq_set *cq_set_new(const struct fs *fs, const char *dir, int64_t file_siz
     set->fs = fs;
     set->file_size = file_size - file_size % CQ_ENTRY_SIZE;
     set->trusted_end = -1;
+    set->entered_end = -1;
+    atomic_init(&set->rebuild_from, INT64_MAX);
+    pthread_mutex_init(&set->check_lock, NULL);
     set->front = -1;
     set->anchor_fd = -1;
     set->dir = strdup(dir);
@@ -62,8 +65,10 @@ void cq_set_free(struct cq_set *set)
     struct cq_table *t = atomic_load(&set->table);
     for (size_t i = 0; t && i < t->cap; i++) {
         struct cq *q = atomic_load_explicit(&t->slots[i], memory_order_relaxed);
-        if (q)
+        if (q) {
             cq_tail_free(q);
+            cq_checked_free(q);
+        }
     }
     while (t) {
         struct cq_table *older = t->older;
@@ -84,6 +89,7 @@ void cq_set_free(struct cq_set *set)
     pthread_mutex_destroy(&set->create);
     pthread_mutex_destroy(&set->work);
     pthread_mutex_destroy(&set->io);
+    pthread_mutex_destroy(&set->check_lock);
     free(set->watched);
     free(set->unsynced);
     free(set->dir);
@@ -100,6 +106,16 @@ void cq_set_append_lock(struct cq_set *set, void (*lock)(void *arg), void (*unlo
 void cq_set_trust(struct cq_set *set, int64_t physical_end)
 {
     set->trusted_end = physical_end;
+}
+
+void cq_set_entered(struct cq_set *set, int64_t physical_end)
+{
+    set->entered_end = physical_end;
+}
+
+int64_t cq_set_rebuild_from(const struct cq_set *set)
+{
+    return atomic_load(&set->rebuild_from);
 }
 
 size_t cq_set_count(const struct cq_set *set)
@@ -233,6 +249,7 @@ static void empty(struct cq *q)
     atomic_store_explicit(&q->next, 0, memory_order_release);
     atomic_store_explicit(&q->persisted, 0, memory_order_relaxed);
     q->min_physical = -1;
+    __atomic_store_n(&q->from_disk, 0, __ATOMIC_RELAXED);
     q->purge = q->first_file >= 0;
     atomic_fetch_or(&q->flags, CQ_DELETED);
     cq_mark_dirty(q);
@@ -280,6 +297,16 @@ int64_t cq_max(const struct cq *q)
 void **cq_user(struct cq *q)
 {
     return &q->user;
+}
+
+int64_t cq_last_end(const struct cq *q)
+{
+    return atomic_load_explicit(&q->last_end, memory_order_relaxed);
+}
+
+bool cq_has_files(const struct cq *q)
+{
+    return q->first_file >= 0;
 }
 
 int64_t cq_next(const struct cq *q)

@@ -32,6 +32,12 @@ void cq_set_append_lock(struct cq_set *set, void (*lock)(void *arg), void (*unlo
  * Java does. */
 void cq_set_trust(struct cq_set *set, int64_t physical_end);
 
+/* Before cq_set_load, after a clean stop: the log ended there and every entry was in the files. */
+void cq_set_entered(struct cq_set *set, int64_t physical_end);
+/* After cq_set_load: a queue was found damaged and cut; its entries of the log from this offset on must be dispatched
+ * again. INT64_MAX: none was. */
+int64_t cq_set_rebuild_from(const struct cq_set *set);
+
 /* Finds the queues on disk (names only), then recovers each: last valid entry, first file, min and max. */
 int cq_set_load(struct cq_set *set, struct err *err);
 /* Highest physical end (offset + size) over all queues, -1 if none: the log is dispatched from there after a clean
@@ -65,6 +71,20 @@ uint64_t cq_publish(struct cq *q, int64_t max);
  * or with may_block false where memory ends). With may_block false: -1 when none of them is in memory. */
 int cq_read(struct cq *q, int64_t offset, struct store_entry *out, int n, bool may_block);
 void cq_wait(struct cq *q, unsigned loop);
+
+/* Whether entry and record at offset may be believed: those of this process are, those found in the files at the start
+ * once somebody has compared them (cq_set_checked). *to: the answer holds for [offset, *to). Any thread. */
+enum cq_check { CQ_UNCHECKED, CQ_GOOD, CQ_BAD };
+enum cq_check cq_check(struct cq *q, int64_t offset, int64_t *to);
+/* Notes the answer for [from, to); CQ_GOOD or CQ_BAD. What is noted may be forgotten again. */
+void cq_set_checked(struct cq *q, int64_t from, int64_t to, enum cq_check what);
+/* Replaces a damaged entry in its file. May block. 0 or a negative errno value. */
+int cq_mend(struct cq *q, int64_t offset, const struct store_entry *e);
+/* Physical end of the newest entry; 0 when there never was one. */
+int64_t cq_last_end(const struct cq *q);
+bool cq_has_files(const struct cq *q); /* during recovery */
+/* The file that holds the entry, for messages to people. */
+void cq_entry_place(const struct cq *q, int64_t offset, char *out, size_t size);
 
 /* Writes the tails of dirty queues to their files; with sync also fdatasyncs what was written since the last sync.
  * Without sync small tails may be left for a later call. *written_to: every entry with a physical end <= this value is

@@ -62,6 +62,9 @@ struct cq {
     bool watched; /* in set->watched */
     bool purge;   /* deleted: its files are to be removed */
 
+    int64_t from_disk;          /* entries below were found in the files at the start and must be checked once */
+    struct cq_checked *checked; /* what was, NULL nothing; under set->check_lock */
+
     int64_t unsynced; /* file (byte offset) written since the last sync and noted in set->unsynced, -1 none */
     char topic[];     /* NUL-terminated */
 };
@@ -111,6 +114,9 @@ struct cq_set {
     char *dir;
     int64_t file_size;
     int64_t trusted_end;
+    int64_t entered_end;          /* clean stop: no entry can lie behind; -1 unknown */
+    _Atomic int64_t rebuild_from; /* cq_set_rebuild_from */
+    pthread_mutex_t check_lock;
 
     _Atomic(struct cq_table *) table;
     size_t count;           /* of queues; under create */
@@ -154,6 +160,8 @@ void cq_retired_free(struct cq_set *set);
 void cq_pool_free(struct cq_pool *pool);
 void cq_tail_free(struct cq *q);
 void cq_mark_dirty(struct cq *q);
+
+void cq_checked_free(struct cq *q); /* consumequeue_checked.c */
 
 /* consumequeue_file.c */
 int cq_files_init(struct cq_files *f);

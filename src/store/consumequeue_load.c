@@ -224,8 +224,12 @@ static int verify(struct reader *in, int64_t from, int64_t *end)
         for (int i = 0; i < r; i++) {
             struct store_entry *e = &page[i];
             bool blank = cq_entry_preblank(e);
-            if (!cq_entry_valid(e) || (!blank && e->physical_offset < log_end)) {
+            if (!cq_entry_valid(e)) {
                 *end = from + i;
+                return 1;
+            }
+            if (!blank && e->physical_offset < log_end) {
+                *end = from + i - 1; /* one of the two is wrong */
                 return 1;
             }
             if (!blank)
@@ -240,6 +244,8 @@ static int verify(struct reader *in, int64_t from, int64_t *end)
 static int first_untrusted(struct reader *in, int64_t lo, int64_t hi, int64_t *first)
 {
     int64_t trusted = in->q->set->trusted_end;
+    if (trusted == INT64_MAX)
+        lo = hi;
     while (lo < hi && trusted >= 0) {
         int64_t mid = lo + (hi - lo) / 2;
         struct store_entry e;
@@ -324,12 +330,55 @@ static int has_leftovers(struct reader *in, int64_t keep, int64_t end, bool only
     return r < 0 ? r : !r;
 }
 
+/* The unit is not an unused one. */
+static int is_used(struct reader *in, int64_t unit)
+{
+    struct store_entry e;
+    int r = read_units(in, unit, &e, 1);
+    return r < 0 ? r : e.physical_offset || e.size || e.tags_code;
+}
+
+/* Lowers *end below a last entry that cannot be: before the end of the one in front of it, or behind the end of the
+ * log. 1 when it was lowered. */
+static int drop_impossible(struct reader *in, int64_t first, int64_t *end)
+{
+    int64_t log_end = in->q->set->entered_end, before = *end;
+    for (; *end > first; --*end) {
+        struct store_entry e[2] = {{0}};
+        int r = read_units(in, *end - 1, &e[1], 1);
+        if (r > 0 && *end - 1 > first)
+            r = read_units(in, *end - 2, &e[0], 1);
+        if (r < 0)
+            return r;
+        int64_t from = cq_entry_preblank(&e[0]) ? 0 : e[0].physical_offset + e[0].size;
+        int64_t to = e[1].physical_offset + e[1].size;
+        if (cq_entry_preblank(&e[1]) || (e[1].physical_offset >= from && (log_end < 0 || to <= log_end)))
+            break;
+        /* Which of the two is wrong? The one that does not fit the log; otherwise both are built anew. */
+        if (log_end >= 0 && from > log_end)
+            --*end;
+    }
+    return *end < before;
+}
+
+/* What was cut off a damaged queue is in the log. */
+static void want_rebuild(struct cq *q, int64_t end)
+{
+    struct cq_set *set = q->set;
+    int64_t from = cq_last_end(q), lowest = atomic_load(&set->rebuild_from);
+    LOG(LOG_WARN, "store", "consume queue %s/%d is damaged at entry %lld; building it anew from there", q->topic, q->id,
+        (long long)end);
+    while (from < lowest && !atomic_compare_exchange_weak(&set->rebuild_from, &lowest, from))
+        continue;
+}
+
 static int recover_files(struct reader *in, struct file_list *l, int64_t *min, int64_t *end)
 {
     struct cq *q = in->q;
     const int64_t units = units_of(q->set), first = l->starts[0] / CQ_ENTRY_SIZE;
     struct store_entry e;
     size_t n = l->n;
+    bool damaged = false;
     *min = *end = first;
     /* Files behind the last one with an entry hold nothing. */
     for (; n > 0; n--) {
@@ -338,6 +387,7 @@ static int recover_files(struct reader *in, struct file_list *l, int64_t *min, i
             return r;
         if (cq_entry_valid(&e))
             break;
+        damaged |= e.physical_offset || e.size || e.tags_code;
     }
     int r = 0;
     if (n > 0) {
@@ -345,12 +395,25 @@ static int recover_files(struct reader *in, struct file_list *l, int64_t *min, i
         int64_t from = first + (n > FILES_BACK ? (int64_t)(n - FILES_BACK) * units : 0);
         if (r == 0)
             r = first_untrusted(in, from, *end, &from);
-        if (r == 0)
+        if (r == 0 && *end * CQ_ENTRY_SIZE < l->starts[n - 1] + q->set->file_size) {
+            r = is_used(in, *end);
+            damaged |= r > 0;
+        }
+        if (r >= 0) {
+            r = drop_impossible(in, first, end);
+            damaged |= r > 0;
+        }
+        if (r >= 0)
             r = verify(in, from, end);
+        if (r > 0) {
+            int worse = is_used(in, *end);
+            damaged |= worse > 0;
+            r = worse < 0 ? worse : r;
+        }
     }
     /* Later files go; the rest of the last one must be empty, or the next recovery would take it for entries. */
     int64_t keep = *end > first ? cq_file_of(q->set, *end - 1) : l->starts[0];
-    bool cut = r > 0 || l->starts[l->n - 1] > keep;
+    bool cut = damaged || r > 0 || l->starts[l->n - 1] > keep;
     if (r == 0)
         r = has_leftovers(in, keep, *end, l->n == 1);
     cut |= r > 0;
@@ -362,7 +425,11 @@ static int recover_files(struct reader *in, struct file_list *l, int64_t *min, i
         r = note_cut(q, keep);
         in->n = 0; /* the page at hand may show what was just wiped */
     }
-    return r < 0 ? r : find_bounds(in, first, *end, min);
+    if (r >= 0)
+        r = find_bounds(in, first, *end, min);
+    if (r == 0 && damaged)
+        want_rebuild(q, *end);
+    return r;
 }
 
 static void set_bounds(struct cq *q, int64_t min, int64_t end)
@@ -371,6 +438,7 @@ static void set_bounds(struct cq *q, int64_t min, int64_t end)
     atomic_store_explicit(&q->persisted, end, memory_order_relaxed);
     atomic_store_explicit(&q->next, end, memory_order_relaxed);
     atomic_store(&q->max, end);
+    q->from_disk = end;
 }
 
 static int load_queue(struct cq *q, struct err *err)
@@ -551,6 +619,8 @@ static void truncate_queue(void *arg, struct cq *q)
     atomic_store_explicit(&q->last_end, last_end, memory_order_relaxed);
     atomic_store_explicit(&q->next, lo, memory_order_relaxed);
     atomic_store(&q->max, lo);
+    if (lo < q->from_disk)
+        q->from_disk = lo;
     if (lo == min)
         q->min_physical = -1;
 }

@@ -334,7 +334,8 @@ static int64_t first_behind(struct cq *q, int64_t lo, int64_t hi, int64_t log_mi
             if (cq_peek(q, look, &e, 1) != 1)
                 return -1;
         } while (cq_entry_preblank(&e) && ++look < hi);
-        if (e.physical_offset >= log_min && !cq_entry_preblank(&e))
+        /* A damaged entry is mended or reported when it is read, so it must stay. */
+        if (!cq_entry_valid(&e) || (e.physical_offset >= log_min && !cq_entry_preblank(&e)))
             hi = mid;
         else
             lo = look + 1 < hi ? look + 1 : hi;

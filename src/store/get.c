@@ -184,6 +184,24 @@ static void drop_cold(struct reader *r)
     }
 }
 
+/* Goes on with the next file of the queue. */
+static void skip_file(const struct reader *r, int64_t offset)
+{
+    int64_t per_file = r->s->conf.mappedFileSizeConsumeQueue / CQ_ENTRY_SIZE;
+    r->out->status = GET_OFFSET_FOUND_NULL;
+    r->out->next_offset = (offset / per_file + 1) * per_file;
+}
+
+/* The file that holds the entry cannot be read, so nobody can check it. */
+static bool skip_unreadable(const struct reader *r, struct cq *q, int64_t offset)
+{
+    struct store_entry e;
+    if (!r->may_block || cq_read(q, offset, &e, 1, true) > 0)
+        return false;
+    skip_file(r, offset);
+    return true;
+}
+
 static void walk(struct reader *r, struct cq *q, int64_t offset, store_filter_fn filter, void *arg)
 {
     struct store *s = r->s;
@@ -194,7 +212,26 @@ static void walk(struct reader *r, struct cq *q, int64_t offset, store_filter_fn
         limit = r->max_count;
     out->status = GET_NO_MATCHED_MESSAGE;
     while (out->next_offset < out->max_offset) {
-        int n = cq_read(q, out->next_offset, entries, ENTRIES, r->may_block);
+        int64_t alike;
+        enum cq_check what = cq_check(q, out->next_offset, &alike);
+        if (what == CQ_UNCHECKED && r->may_block) {
+            store_verify(s, q, out->next_offset, r->max_count, false);
+            what = cq_check(q, out->next_offset, &alike);
+        }
+        if (what == CQ_UNCHECKED) {
+            /* What was passed over so far is not looked at again. */
+            if (out->next_offset == offset && !skip_unreadable(r, q, offset))
+                out->status = GET_COLD;
+            return;
+        }
+        if (what == CQ_BAD) {
+            if (out->next_offset - offset >= limit)
+                return;
+            out->next_offset++;
+            continue;
+        }
+        int64_t same = alike - out->next_offset;
+        int n = cq_read(q, out->next_offset, entries, same < ENTRIES ? (int)same : ENTRIES, r->may_block);
         if (n <= 0 && out->count)
             return;
         if (n < 0) {
@@ -202,9 +239,7 @@ static void walk(struct reader *r, struct cq *q, int64_t offset, store_filter_fn
             return;
         }
         if (n == 0) {
-            int64_t per_file = s->conf.mappedFileSizeConsumeQueue / CQ_ENTRY_SIZE;
-            out->status = GET_OFFSET_FOUND_NULL;
-            out->next_offset = (out->next_offset / per_file + 1) * per_file;
+            skip_file(r, out->next_offset);
             return;
         }
         for (int i = 0; i < n; i++) {
@@ -314,6 +349,8 @@ enum get_status store_look(struct store *s, int64_t physical_offset, struct stor
         return GET_OFFSET_FOUND_NULL;
     int64_t at = physical_offset - r.seg->base;
     enum get_status status = look_in(&r, at, view);
+    if (status == GET_FOUND && !store_may_serve(s, view))
+        status = GET_OFFSET_FOUND_NULL;
     if (status == GET_FOUND)
         *range = (struct store_range){
             .segment = r.seg, .fd = r.seg->fd, .offset = at, .len = view->size, .map = r.seg->map + at};
@@ -394,6 +431,7 @@ void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_coun
     struct store_entry entries[ENTRIES];
     uint32_t count = 0;
     int64_t bytes = 0, from = -1, to = -1;
+    store_verify(s, q, offset, max_count, true);
     while (count < max_count && bytes < max_bytes) {
         uint32_t want = max_count - count < ENTRIES ? max_count - count : ENTRIES;
         int n = cq_read(q, offset, entries, (int)want, true);

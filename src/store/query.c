@@ -15,7 +15,7 @@ bool store_read(struct store *s, int64_t physical_offset, struct buf *out, struc
     size_t before = out->len;
     uint8_t *at = buf_extend(out, size);
     if (at && clog_read(s->log, physical_offset, at, size) == (ssize_t)size && msg_decode(at, size, view) == MSG_OK &&
-        view->m.physical_offset == physical_offset)
+        view->m.physical_offset == physical_offset && store_may_serve(s, view))
         return true;
     out->len = before;
     return false;
@@ -66,12 +66,20 @@ int64_t store_offset_by_time(struct store *s, struct cq *q, int64_t time, bool u
 size_t store_entries(struct store *s, struct cq *q, int64_t offset, struct store_entry *out, size_t n)
 {
     size_t done = 0;
+    store_verify(s, q, offset, n < INT32_MAX ? (uint32_t)n : INT32_MAX, false);
     while (done < n) {
         size_t want = n - done < INT32_MAX ? n - done : INT32_MAX;
         int got = cq_read(q, offset + (int64_t)done, out + done, (int)want, true);
         if (got <= 0)
             break;
         done += (size_t)got;
+    }
+    for (size_t i = 0; i < done;) {
+        int64_t to, at = offset + (int64_t)i;
+        bool bad = cq_check(q, at, &to) == CQ_BAD;
+        for (; i < done && offset + (int64_t)i < to; i++)
+            if (bad)
+                out[i].physical_offset = -1;
     }
     return done;
 }

@@ -26,6 +26,7 @@ struct recovery {
     struct log_cursor cursor;
     int64_t start, limit;
     int64_t dispatched; /* clean stop: queue entries of everything below exist; -1 otherwise */
+    int64_t again;      /* a queue lacks entries before `start`: begin there instead; -1 none does */
     int64_t records, last_time;
     int64_t persist_at, progress_at;
 };
@@ -106,6 +107,20 @@ static bool is_stale(const struct recovery *r, const struct cq *q, const struct 
     return c->have_marks && offset >= c->log_mark && next > 0 && v->m.queue_offset != next;
 }
 
+/* Entries are missing between the queue's last one and this record: a damaged entry misled the cut at the start. What
+ * is missing stands in the log before it. */
+static bool lacks_entries(struct recovery *r, const struct cq *q, const struct msg_view *v)
+{
+    int64_t from = cq_last_end(q) > clog_min(r->s->log) ? cq_last_end(q) : clog_min(r->s->log);
+    if (v->m.queue_offset <= cq_next(q) || !cq_has_files(q) || from >= r->start)
+        return false;
+    LOG(LOG_WARN, "store",
+        "consume queue %.*s/%d lacks entries before %" PRId64 "; reading the log from %" PRId64 " on",
+        STR_ARG(cq_topic(q)), cq_id(q), v->m.queue_offset, from);
+    r->again = from;
+    return true;
+}
+
 /* Adds the queue entry of one record; 0, 1 = the record is stale or damaged (the CRC only covers the body), -1 = out of
  * memory. */
 static int dispatch(struct recovery *r, const struct msg_view *v, int64_t offset)
@@ -119,7 +134,9 @@ static int dispatch(struct recovery *r, const struct msg_view *v, int64_t offset
     struct cq *q = store_queue(s, v->m.topic, v->m.queue_id, true);
     if (q == NULL)
         return -1;
-    if (is_stale(r, q, v, offset))
+    if (end <= cq_last_end(q))
+        return 0; /* entered already */
+    if (lacks_entries(r, q, v) || is_stale(r, q, v, offset))
         return 1;
     int64_t tags = store_tags_code(s, v->m.topic, v->m.properties, v->m.store_time);
     return cq_append(q, v->m.queue_offset, offset, (int32_t)v->size, tags) ? 0 : -1;
@@ -152,7 +169,7 @@ static int scan(struct recovery *r, struct err *err)
                            r->cursor.pos);
         if (step != LOG_RECORD)
             return 0;
-        int d = s->conf.checkCRCOnRecover && !msg_crc_ok(&v) ? 1 : dispatch(r, &v, offset);
+        int d = s->conf.checkCRCOnRecover && !store_record_ok(s, &v) ? 1 : dispatch(r, &v, offset);
         if (d < 0)
             return err_set(err, ENOMEM, "no memory for the consume queues of %s", clog_dir(s->log));
         if (d > 0) {
@@ -186,7 +203,8 @@ static int check_end(struct recovery *r, int64_t end, struct err *err)
 {
     struct store *s = r->s;
     const struct checkpoint *c = &s->ckpt;
-    bool promised = c->have_marks ? end < c->log_mark : !s->after_crash && goes_on_behind(s, end);
+    bool promised = c->have_marks ? end < c->log_mark
+                                  : !s->after_crash && (goes_on_behind(s, end) || end < cq_set_dispatched(s->queues));
     if (!promised) {
         if (s->after_crash && goes_on_behind(s, end))
             LOG(LOG_WARN, "store",
@@ -227,9 +245,42 @@ static int finish(struct recovery *r, int64_t end, struct err *err)
     return 0;
 }
 
+/* Walks to the end of the log; again from further back for queues that turn out to lack entries. */
+static int scan_all(struct recovery *r, int64_t *end, struct err *err)
+{
+    int result;
+    do {
+        if (r->again >= 0)
+            r->start = r->again;
+        r->again = -1;
+        r->persist_at = r->start + PERSIST_EVERY;
+        log_cursor_init(&r->cursor, r->s->log, r->start);
+        result = scan(r, err);
+        *end = r->cursor.pos;
+        log_cursor_free(&r->cursor);
+    } while (result == 0 && r->again >= 0);
+    return result;
+}
+
+/* Queues that were found damaged are filled from the end of what is left of them. */
+static void include_damaged(struct recovery *r)
+{
+    struct store *s = r->s;
+    int64_t from = cq_set_rebuild_from(s->queues), min = clog_min(s->log);
+    if (from == INT64_MAX)
+        return;
+    r->dispatched = -1;
+    if (from < min)
+        from = min;
+    if (from >= r->start)
+        return;
+    r->start = mark_fits(s, from) ? from : from - (from - min) % clog_segment_size(s->log);
+}
+
 int store_recover(struct store *s, struct err *err)
 {
-    struct recovery r = {.s = s, .limit = clog_max(s->log), .dispatched = -1};
+    struct recovery r = {.s = s, .limit = clog_max(s->log), .dispatched = -1, .again = -1};
+    int64_t end = 0;
     if (clog_segments(s->log) == 0)
         return finish(&r, 0, err);
     int64_t begin = clock_mono_ms();
@@ -239,12 +290,9 @@ int store_recover(struct store *s, struct err *err)
         r.dispatched = cq_set_dispatched(s->queues);
     else if (cq_set_truncate(s->queues, r.start, err))
         return -1;
-    r.persist_at = r.start + PERSIST_EVERY;
+    include_damaged(&r);
     r.progress_at = begin + PROGRESS_MS;
-    log_cursor_init(&r.cursor, s->log, r.start);
-    int result = scan(&r, err);
-    int64_t end = r.cursor.pos;
-    log_cursor_free(&r.cursor);
+    int result = scan_all(&r, &end, err);
     if (result == 0)
         result = check_end(&r, end, err);
     if (result == 0)

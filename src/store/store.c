@@ -145,6 +145,8 @@ static int open_queues(struct store *s, struct err *err)
     const struct checkpoint *c = &s->ckpt;
     int64_t mark = c->have_marks ? c->log_mark < c->queues_mark ? c->log_mark : c->queues_mark : -1;
     cq_set_trust(s->queues, s->after_crash ? mark : INT64_MAX);
+    if (!s->after_crash && c->have_marks)
+        cq_set_entered(s->queues, c->queues_mark);
     return cq_set_load(s->queues, err);
 }
 
@@ -494,6 +496,8 @@ void store_stats(struct store *s, struct store_stats *out)
     out->gets_found = __atomic_load_n(&s->gets_found, __ATOMIC_RELAXED);
     out->gets_missed = __atomic_load_n(&s->gets_missed, __ATOMIC_RELAXED);
     out->got_messages = __atomic_load_n(&s->got_messages, __ATOMIC_RELAXED);
+    out->damaged = __atomic_load_n(&s->damaged, __ATOMIC_RELAXED);
+    out->mended = __atomic_load_n(&s->mended, __ATOMIC_RELAXED);
     out->boot_time = s->boot_time;
     int64_t since = __atomic_load_n(&s->append_since, __ATOMIC_RELAXED);
     out->put_lock_held_ms = since ? clock_mono_ms() - since : 0;

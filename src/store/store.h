@@ -126,7 +126,8 @@ enum get_status {
     GET_OFFSET_TOO_SMALL,
     GET_NO_MATCHED_LOGIC_QUEUE,
     GET_NO_MESSAGE_IN_QUEUE,
-    GET_COLD, /* consume queue or log pages are not in memory: call store_warm on a thread that may block, then again */
+    GET_COLD, /* consume queue or log pages are not in memory, or not checked since the start: call store_warm on a
+                 thread that may block, then again */
 };
 
 /* Tells whether an entry is wanted. record is NULL at first (decide by tags_code); answer FILTER_NEED_RECORD to be
@@ -170,7 +171,8 @@ void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_coun
  * only the disk has it, store_read would wait; GET_OFFSET_FOUND_NULL: there is no record at that offset. Does not
  * block. */
 enum get_status store_look(struct store *s, int64_t physical_offset, struct store_range *range, struct msg_view *view);
-/* One record by physical offset, copied to out (appended). May block. False when there is no record at that offset. */
+/* One record by physical offset, copied to out (appended). May block. False when there is no record at that offset, or
+ * a damaged one (reported). */
 bool store_read(struct store *s, int64_t physical_offset, struct buf *out, struct msg_view *view);
 /* The same without copying, for many records one after the other: the view holds while *pin does. *pin is NULL at
  * first, is changed by the next call, and ends with store_unpin. */
@@ -197,7 +199,8 @@ struct store_entry {
     int32_t size;
     int64_t tags_code;
 };
-/* Copies up to n raw entries from offset on; returns how many. May block. */
+/* Copies up to n entries from offset on; returns how many. One whose message is damaged has physical_offset -1. May
+ * block. */
 size_t store_entries(struct store *s, struct cq *q, int64_t offset, struct store_entry *out, size_t n);
 
 /* Physical offsets of messages whose index hash matches topic#key in [begin, end] ms, newest first; the caller checks
@@ -220,7 +223,8 @@ struct store_stats {
     int64_t log_min, log_max, flushed, dispatched; /* dispatched: index built up to here */
     int64_t puts, put_bytes, put_failed;
     int64_t gets_found, gets_missed, got_messages;
-    double disk_ratio; /* 0..1, partition of the commit log */
+    int64_t damaged, mended; /* messages found damaged and not served; queue entries mended from the log */
+    double disk_ratio;       /* 0..1, partition of the commit log */
     int64_t disk_total, disk_free;
     int64_t boot_time;
     bool writable;

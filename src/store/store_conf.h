@@ -32,6 +32,8 @@ enum store_role { ROLE_ASYNC_MASTER, ROLE_SYNC_MASTER, ROLE_SLAVE };
     I(maxMessageSize, "4194304", 1, 1 << 30, true, "largest message body in bytes")                                    \
     B(autoMessageVersionOnTopicLen, "true", false, "longer topics than 127 bytes are stored in format v2")             \
     B(checkCRCOnRecover, "true", false, "recovery checks the CRC of every body it passes")                             \
+    B(enabledAppendPropCRC, "false", false, "each record gets a CRC over all of it, as its last property __CRC32#")    \
+    B(forceVerifyPropCRC, "false", false, "a record without that CRC counts as damaged")                               \
     B(messageIndexEnable, "true", false, "keep the key index")                                                         \
     I(maxHashSlotNum, "5000000", 1, 1 << 29, false, "hash slots of an index file")                                     \
     I(maxIndexNum, "20000000", 2, 1 << 29, false, "entries of an index file")                                          \

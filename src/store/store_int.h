@@ -94,6 +94,7 @@ struct store {
     int64_t boot_time;
     int64_t puts, put_bytes, put_failed;           /* atomic */
     int64_t gets_found, gets_missed, got_messages; /* atomic */
+    int64_t damaged, mended;                       /* atomic: messages not served, queue entries set right */
 };
 
 static inline void stat_add(int64_t *counter, int64_t n)
@@ -134,6 +135,16 @@ static inline int64_t store_visible_end(const struct store *s)
 
 /* batch.c; under append_lock. False when out of memory. */
 bool pending_push(struct store *s, struct cq *q, int64_t max, int64_t end);
+
+/* verify.c. Compares the entries [offset, offset + count) found on the disk at the start with their records, mends or
+ * reports what does not agree. ahead: also what reading ahead brings in. May block. */
+void store_verify(struct store *s, struct cq *q, int64_t offset, uint32_t count, bool ahead);
+/* The record's checksums agree with it. */
+bool store_record_ok(const struct store *s, const struct msg_view *v);
+/* A single record of any age: false, and reported, when it is damaged. */
+bool store_may_serve(struct store *s, const struct msg_view *v);
+/* Logs and counts a message that cannot be served; v: its record as far as it can be read, or NULL. */
+void store_report_damage(struct store *s, int64_t offset, const struct msg_view *v, const char *what);
 
 /* One round of each background task. */
 void flusher_step(struct store *s);       /* syncs what is written, publishes */

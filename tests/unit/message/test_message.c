@@ -264,9 +264,52 @@ static void batch_bodies_go_both_ways(void **state)
     buf_free(&b);
 }
 
+/* As Java writes it with enabledAppendPropCRC: what stands in front is covered, a block from elsewhere is replaced. */
+static void test_record_crc(void **state)
+{
+    uint8_t record[512];
+    static const char old[] = "a\x01"
+                              "b\x02__CRC32#\x01"
+                              "1234567890\x02";
+    const char *const texts[] = {"",
+                                 "a\x01"
+                                 "b\x02",
+                                 "a\x01"
+                                 "b",
+                                 old};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct msg m = {.topic = STR_LIT("T"), .body = STR_LIT("body"), .properties = str_from(texts[i])};
+        m.born_host.addr_len = m.store_host.addr_len = 4;
+        struct msg_view v;
+        size_t size = msg_record_size(&m) + msg_record_crc_room(m.properties);
+        msg_encode(record, &m);
+        msg_record_crc_append(record, m.properties);
+        msg_patch(record, 5, 77, 99);
+        msg_record_crc_seal(record);
+        assert_int_equal(msg_decode(record, sizeof record, &v), MSG_OK);
+        assert_int_equal(v.size, size);
+        assert_int_equal(msg_record_crc(&v), MSG_RECORD_CRC_OK);
+        assert_int_equal(v.m.properties.len, i == 0 ? 20 : 24);
+        assert_true(i == 0 || str_eqz(msg_property(v.m.properties, STR_LIT("a")), "b"));
+        /* Ten digits, lowest first. */
+        struct str digits = msg_property(v.m.properties, STR_LIT(MSG_PROP_CRC32));
+        int64_t crc = 0;
+        for (size_t d = digits.len; d > 0; d--)
+            crc = crc * 10 + (digits.ptr[d - 1] - '0');
+        assert_int_equal(digits.len, 10);
+        assert_int_equal(crc, crc32_message(record, size - 20));
+        for (size_t at = 0; at < size; at++) {
+            record[at] ^= 1;
+            assert_true(msg_decode(record, size, &v) != MSG_OK || msg_record_crc(&v) == MSG_RECORD_CRC_WRONG);
+            record[at] ^= 1;
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_record_crc),
         cmocka_unit_test(record_has_the_layout_of_version_1),
         cmocka_unit_test(decode_gives_back_what_was_encoded),
         cmocka_unit_test(patch_finds_its_places_also_with_ipv6),
