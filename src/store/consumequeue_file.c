@@ -229,6 +229,14 @@ void cq_file_forget(struct cq *q, int64_t start)
     close_all(q->set, closing);
 }
 
+int cq_file_remove(struct cq *q, int64_t start)
+{
+    char path[CQ_PATH_SIZE];
+    cq_file_forget(q, start);
+    int r = cq_path(q, start, path);
+    return r ? r : q->set->fs->unlink(q->set->fs, path);
+}
+
 int cq_files_remove(struct cq *q)
 {
     char path[CQ_PATH_SIZE];

@@ -171,6 +171,7 @@ void cq_files_free(struct cq_set *set);
 int cq_file_acquire(struct cq *q, int64_t start, bool open, bool create, struct cq_file **out, bool *created);
 void cq_file_release(struct cq_set *set, struct cq_file *file);
 void cq_file_forget(struct cq *q, int64_t start); /* before it is removed; start -1: all of q */
+int cq_file_remove(struct cq *q, int64_t start);
 /* Removes the queue's folder with all its files. */
 int cq_files_remove(struct cq *q);
 int cq_path(const struct cq *q, int64_t start, char out[CQ_PATH_SIZE]); /* start -1: the queue's folder */

@@ -97,14 +97,6 @@ static int read_units(struct reader *in, int64_t offset, struct store_entry *out
     return n;
 }
 
-static int remove_file(struct cq *q, int64_t start)
-{
-    char path[CQ_PATH_SIZE];
-    cq_file_forget(q, start);
-    int r = cq_path(q, start, path);
-    return r ? r : q->set->fs->unlink(q->set->fs, path);
-}
-
 static int fail_read(const struct cq *q, int error, struct err *err)
 {
     return err_sys(err, -error, "cannot read consume queue %s/%d under %s", q->topic, q->id, q->set->dir);
@@ -139,7 +131,7 @@ static int check_size(struct reader *in, int64_t start, struct err *err)
 static int remove_from(struct cq *q, struct file_list *l, size_t i, struct err *err)
 {
     while (l->n > i) {
-        int r = remove_file(q, l->starts[--l->n]);
+        int r = cq_file_remove(q, l->starts[--l->n]);
         if (r)
             return err_sys(err, -r, "cannot delete a file of consume queue %s/%d under %s", q->topic, q->id,
                            q->set->dir);
@@ -418,7 +410,7 @@ static int recover_files(struct reader *in, struct file_list *l, int64_t *min, i
         r = has_leftovers(in, keep, *end, l->n == 1);
     cut |= r > 0;
     for (; r >= 0 && l->n > 0 && l->starts[l->n - 1] > keep; l->n--)
-        r = remove_file(q, l->starts[l->n - 1]);
+        r = cq_file_remove(q, l->starts[l->n - 1]);
     if (r >= 0 && cut && *end * CQ_ENTRY_SIZE - keep < q->set->file_size)
         r = cq_file_zero_from(q, *end * CQ_ENTRY_SIZE);
     if (r >= 0 && cut) {
@@ -560,80 +552,4 @@ int cq_set_load(struct cq_set *set, struct err *err)
         LOG(LOG_INFO, "store", "loaded %zu consume queues of %zu topics in %lld ms", set->count, n_topics,
             (long long)(clock_mono_ms() - began));
     return r;
-}
-
-/* ---- the new end
- * ------------------------------------------------------------------------------------------------------ */
-
-struct cut {
-    int64_t physical_end;
-    int error;
-    struct cq *failed;
-};
-
-static void truncate_queue(void *arg, struct cq *q)
-{
-    struct cut *cut = arg;
-    struct cq_set *set = q->set;
-    if (cut->error || atomic_load_explicit(&q->last_end, memory_order_relaxed) <= cut->physical_end)
-        return;
-    int64_t min = atomic_load_explicit(&q->min, memory_order_relaxed);
-    int64_t lo = min, hi = atomic_load_explicit(&q->next, memory_order_relaxed);
-    int64_t persisted = atomic_load_explicit(&q->persisted, memory_order_relaxed), last_end = 0;
-    while (lo < hi) {
-        struct store_entry e;
-        int64_t mid = lo + (hi - lo) / 2;
-        int r = cq_peek(q, mid, &e, 1);
-        if (r != 1) {
-            cut->error = r < 0 ? r : -ENODATA;
-            cut->failed = q;
-            return;
-        }
-        if (!cq_entry_preblank(&e) && e.physical_offset + e.size > cut->physical_end) {
-            hi = mid;
-        } else {
-            lo = mid + 1;
-            last_end = cq_entry_preblank(&e) ? last_end : e.physical_offset + e.size;
-        }
-    }
-    cq_tail_cut(q, lo);
-    if (lo < persisted) {
-        /* The file with the last entry stays, and the first file in any case: it remembers where the queue stands. */
-        int64_t file = lo > 0 ? cq_file_of(set, lo - 1) : 0;
-        if (file < q->first_file)
-            file = q->first_file;
-        int r = 0;
-        if (lo * CQ_ENTRY_SIZE - file < set->file_size)
-            r = cq_file_zero_from(q, lo * CQ_ENTRY_SIZE);
-        for (int64_t f = cq_file_of(set, persisted - 1); f > file && f >= q->first_file && r == 0; f -= set->file_size)
-            r = remove_file(q, f);
-        if (r == 0)
-            r = cq_note_unsynced(q, file, true);
-        if (r) {
-            cut->error = r;
-            cut->failed = q;
-            return;
-        }
-        atomic_store_explicit(&q->persisted, lo, memory_order_relaxed);
-    }
-    atomic_store_explicit(&q->last_end, last_end, memory_order_relaxed);
-    atomic_store_explicit(&q->next, lo, memory_order_relaxed);
-    atomic_store(&q->max, lo);
-    if (lo < q->from_disk)
-        q->from_disk = lo;
-    if (lo == min)
-        q->min_physical = -1;
-}
-
-int cq_set_truncate(struct cq_set *set, int64_t physical_end, struct err *err)
-{
-    pthread_mutex_lock(&set->io);
-    struct cut cut = {.physical_end = physical_end};
-    cq_set_each(set, truncate_queue, &cut);
-    cq_retired_free(set);
-    pthread_mutex_unlock(&set->io);
-    if (cut.error)
-        return err_sys(err, -cut.error, "cannot truncate consume queue %s/%d under %s to the end of the log",
-                       cut.failed->topic, cut.failed->id, set->dir);
-    return 0;
 }
