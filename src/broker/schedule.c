@@ -22,15 +22,6 @@ enum {
 
 /* ---- into the schedule ---- */
 
-static int level_of(const struct schedule *s, struct str properties)
-{
-    int32_t level;
-    struct str text = msg_property(properties, STR_LIT(MSG_PROP_DELAY));
-    if (text.len == 0 || !str_to_i32(text, &level) || level <= 0 || s->max_level == 0)
-        return 0;
-    return level > s->max_level ? s->max_level : level;
-}
-
 struct topic *schedule_redirect(struct broker *b, struct msg *m, struct buf *props, int *level)
 {
     static const struct str dropped[] = {
@@ -43,7 +34,7 @@ struct topic *schedule_redirect(struct broker *b, struct msg *m, struct buf *pro
     };
     int transaction = m->sys_flag & MSG_FLAG_TRANSACTION_MASK;
     char number[24];
-    *level = level_of(b->schedule, m->properties);
+    *level = delay_level_of(&b->schedule->levels, msg_property(m->properties, STR_LIT(MSG_PROP_DELAY)));
     if (*level == 0 || (transaction != 0 && transaction != MSG_FLAG_TRANSACTION_COMMIT))
         return NULL;
     struct topic *t = topic_find(b->topics, STR_LIT(SCHEDULE_TOPIC));
@@ -132,8 +123,8 @@ static int64_t due_of(const struct schedule *s, int level, struct cq *q, int64_t
 {
     int64_t due = e->tags_code;
     if (store_is_extension(due))
-        due = store_time_of(s->b->store, q, offset) + s->delay_ms[level];
-    return due > now + s->delay_ms[level] ? now : due;
+        due = store_time_of(s->b->store, q, offset) + s->levels.ms[level];
+    return due > now + s->levels.ms[level] ? now : due;
 }
 
 static int64_t start_of(struct schedule *s, int level, const struct cq *q)
@@ -185,7 +176,7 @@ static void run(void *arg)
     struct schedule *s = arg;
     while (!atomic_load(&s->stopping)) {
         int64_t now = clock_wall_ms(), next = now + LOOK_MS;
-        for (int level = 1; level <= s->max_level && !atomic_load(&s->stopping); level++) {
+        for (int level = 1; level <= s->levels.count && !atomic_load(&s->stopping); level++) {
             int64_t due = deliver_level(s, level, now);
             if (due < next)
                 next = due;
@@ -206,7 +197,7 @@ struct schedule *schedule_new(struct broker *b)
         return NULL;
     s->b = b;
     s->path = config_file_path(b->config_dir, "delayOffset.json");
-    for (int level = 0; level <= SCHEDULE_LEVELS_MAX; level++)
+    for (int level = 0; level <= DELAY_LEVELS_MAX; level++)
         s->offset[level] = -1;
     s->version.timestamp = clock_wall_ms();
     pthread_mutex_init(&s->lock, NULL);
@@ -224,8 +215,8 @@ static int ensure_queues(struct schedule *s, struct err *err)
     struct arena a = {0};
     struct topic_config c;
     int r = 0;
-    if (t && s->max_level > atomic_load(&t->write_queues) && topic_config_of(s->b->topics, t->name, &a, &c)) {
-        c.read_queue_nums = c.write_queue_nums = s->max_level;
+    if (t && s->levels.count > atomic_load(&t->write_queues) && topic_config_of(s->b->topics, t->name, &a, &c)) {
+        c.read_queue_nums = c.write_queue_nums = s->levels.count;
         r = topic_put(s->b->topics, &c, err) ? 0 : -1;
     }
     arena_free(&a);

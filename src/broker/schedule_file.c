@@ -1,4 +1,4 @@
-/* Delay levels and config/delayOffset.json: {"dataVersion":{..},"offsetTable":{LEVEL:OFFSET, ..}} */
+/* config/delayOffset.json: {"dataVersion":{..},"offsetTable":{LEVEL:OFFSET, ..}} */
 #include "base/log.h"
 #include "broker/config_file.h"
 #include "broker/schedule_int.h"
@@ -6,44 +6,6 @@
 #include <errno.h>
 
 enum { UPDATES_A_VERSION = 200 };
-
-/* ---- levels ---- */
-
-static int64_t unit_ms(char unit)
-{
-    switch (unit) {
-    case 's':
-        return 1000;
-    case 'm':
-        return 60000;
-    case 'h':
-        return 3600000;
-    case 'd':
-        return 86400000;
-    default:
-        return 0;
-    }
-}
-
-int schedule_parse_levels(struct schedule *s, const char *text, struct err *err)
-{
-    struct str rest = str_from(text), piece;
-    s->max_level = 0;
-    while (str_split(&rest, ' ', &piece)) {
-        int64_t number;
-        if (piece.len == 0)
-            continue;
-        int64_t unit = unit_ms(piece.ptr[piece.len - 1]);
-        if (unit == 0 || !str_to_i64(str_make(piece.ptr, piece.len - 1), &number) || number < 0 || number > 1000000)
-            return err_set(err, EINVAL,
-                           "messageDelayLevel: '%.*s' is no delay; write a number and s, m, h or d, such as 30s",
-                           STR_ARG(piece));
-        if (s->max_level == SCHEDULE_LEVELS_MAX)
-            return err_set(err, EINVAL, "messageDelayLevel has more than %d levels", SCHEDULE_LEVELS_MAX);
-        s->delay_ms[++s->max_level] = number * unit;
-    }
-    return 0;
-}
 
 struct cq *schedule_queue(struct schedule *s, int level)
 {
@@ -65,7 +27,7 @@ void schedule_set_offset(struct schedule *s, int level, int64_t offset)
 
 void schedule_progress(struct schedule *s, int level, int64_t *offset, int64_t *end)
 {
-    struct cq *q = level >= 1 && level <= s->max_level ? schedule_queue(s, level) : NULL;
+    struct cq *q = level >= 1 && level <= s->levels.count ? schedule_queue(s, level) : NULL;
     *end = q ? cq_max(q) : 0;
     pthread_mutex_lock(&s->lock);
     *offset = q && s->offset[level] > 0 ? s->offset[level] : 0;
@@ -78,7 +40,7 @@ static void write_offsets(const struct schedule *s, const int64_t *offsets, stru
     jw_key(w, STR_LIT("dataVersion"));
     data_version_write(w, &s->version);
     jw_kobject(w, "offsetTable");
-    for (int level = 1; level <= SCHEDULE_LEVELS_MAX; level++) {
+    for (int level = 1; level <= DELAY_LEVELS_MAX; level++) {
         if (offsets[level] < 0)
             continue;
         jw_key_i64(w, level, false);
@@ -156,7 +118,7 @@ int schedule_load(struct schedule *s, struct err *err)
 {
     struct arena a = {0};
     const struct json *doc;
-    if (schedule_parse_levels(s, s->b->store_conf->messageDelayLevel, err) < 0 ||
+    if (delay_levels_parse(&s->levels, str_from(s->b->store_conf->messageDelayLevel), err) < 0 ||
         config_file_load(s->path, &a, &doc, err) < 0) {
         arena_free(&a);
         return -1;
@@ -165,7 +127,7 @@ int schedule_load(struct schedule *s, struct err *err)
     JSON_EACH(member, json_get(doc, "offsetTable"))
     {
         int64_t level = json_int(member->key, -1), offset = json_int(member, -1);
-        if (level >= 1 && level <= SCHEDULE_LEVELS_MAX && offset >= 0)
+        if (level >= 1 && level <= DELAY_LEVELS_MAX && offset >= 0)
             s->offset[level] = offset;
         else
             LOG(LOG_WARN, "broker", "%s: leaving out level '%.*s', it is none", s->path,
@@ -174,7 +136,7 @@ int schedule_load(struct schedule *s, struct err *err)
     if (data_version_read(json_get(doc, "dataVersion"), &v))
         s->version = v;
     arena_free(&a);
-    for (int level = 1; level <= s->max_level; level++)
+    for (int level = 1; level <= s->levels.count; level++)
         clamp(s, level);
     return 0;
 }

@@ -46,36 +46,12 @@ const char *store_not_writable(const struct store *s)
     return flags & STORE_FENCED ? "the broker is fenced" : "the store is stopping";
 }
 
-/* ---- delay levels
- * ---------------------------------------------------------------------------------------------------- */
-
-static int parse_delays(struct store *s, struct err *err)
-{
-    struct str rest = str_from(s->conf.messageDelayLevel), piece;
-    while (str_split(&rest, ' ', &piece)) {
-        int64_t n;
-        if (piece.len == 0)
-            continue;
-        const char unit = piece.ptr[piece.len - 1];
-        int64_t factor = unit == 's' ? 1000 : unit == 'm' ? 60000 : unit == 'h' ? 3600000 : unit == 'd' ? 86400000 : 0;
-        if (factor == 0 || !str_to_i64(str_make(piece.ptr, piece.len - 1), &n) || n < 0 || n > INT32_MAX ||
-            s->delay_levels == DELAY_LEVELS_MAX)
-            return err_set(err, EINVAL,
-                           "messageDelayLevel: '%.*s' is no delay; write numbers with s, m, h or d, at most %d",
-                           STR_ARG(piece), DELAY_LEVELS_MAX);
-        s->delay_ms[++s->delay_levels] = n * factor;
-    }
-    return 0;
-}
-
 int64_t store_delay_of(const struct store *s, struct str topic, struct str properties)
 {
-    int32_t level;
     if (!str_eqz(topic, SCHEDULE_TOPIC))
         return -1;
-    if (!str_to_i32(msg_property(properties, STR_LIT(MSG_PROP_DELAY)), &level) || level <= 0 || s->delay_levels == 0)
-        return -1;
-    return s->delay_ms[level < s->delay_levels ? level : s->delay_levels];
+    int level = delay_level_of(&s->delays, msg_property(properties, STR_LIT(MSG_PROP_DELAY)));
+    return level ? s->delays.ms[level] : -1;
 }
 
 int64_t store_tags_code(const struct store *s, struct str topic, struct str properties, int64_t store_time)
@@ -213,7 +189,7 @@ static int load(struct store *s, struct err *err)
     s->lock_path = path_of(root, "lock");
     if (s->checkpoint_path == NULL || s->abort_path == NULL || s->lock_path == NULL)
         return err_sys(err, ENOMEM, "cannot open the store");
-    if (parse_delays(s, err) || take_lock(s, err))
+    if (delay_levels_parse(&s->delays, str_from(s->conf.messageDelayLevel), err) || take_lock(s, err))
         return -1;
     s->after_crash = fs_exists(s->fs, s->abort_path);
     if (checkpoint_read(&s->ckpt, s->fs, s->checkpoint_path, err) || open_log(s, err) || open_queues(s, err) ||

@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 
+#include "message/delay_level.h"
 #include "os/thread.h"
 #include "store/checkpoint.h"
 #include "store/commitlog.h"
@@ -28,7 +29,6 @@ enum store_flag {
 };
 
 enum {
-    DELAY_LEVELS_MAX = 64,
     DISPATCH_ROUND = 100000, /* most records of one dispatcher step, so that a stop need not wait for a long rebuild */
 };
 
@@ -47,9 +47,8 @@ struct store {
     char *checkpoint_path, *abort_path, *lock_path;
     int lock_fd;
     bool sync_flush, hide_unflushed;
-    bool after_crash;                       /* the last run did not end by store_close */
-    int64_t delay_ms[DELAY_LEVELS_MAX + 1]; /* by level, from 1 */
-    int delay_levels;
+    bool after_crash; /* the last run did not end by store_close */
+    struct delay_levels delays;
 
     struct commitlog *log;
     struct cq_set *queues;

@@ -83,23 +83,6 @@ static void expect_property(const struct msg *m, const char *name, const char *v
         fail_msg("property %s is \"%.*s\"", name, STR_ARG(got));
 }
 
-/* ---- levels ---- */
-
-static void test_levels(void **state)
-{
-    static struct schedule s;
-    struct err err;
-    assert_int_equal(schedule_parse_levels(&s, "1s 5s 1m 2h 1d", &err), 0);
-    assert_int_equal(s.max_level, 5);
-    assert_int_equal(s.delay_ms[2], 5000);
-    assert_int_equal(s.delay_ms[4], 7200000);
-    assert_int_equal(s.delay_ms[5], 86400000);
-    assert_int_equal(schedule_parse_levels(&s, "1s 5", &err), -1);
-    assert_int_equal(schedule_parse_levels(&s, "1s xm", &err), -1);
-    assert_int_equal(schedule_parse_levels(&s, "-1s", &err), -1);
-    assert_non_null(strstr(err.text, "-1s"));
-}
-
 static void test_redirect(void **state)
 {
     struct buf props = {0};
@@ -379,7 +362,6 @@ static void test_send_back_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_levels),
         cmocka_unit_test_setup_teardown(test_redirect, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delivered_in_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_levels_are_independent, setup, teardown),
