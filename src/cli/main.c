@@ -14,7 +14,7 @@ static const struct subcommand subcommands[] = {
     {"namesrv", cmd_namesrv, "a name server alone; takes the options of mqnamesrv"},
     {"broker", cmd_broker, "a broker alone; takes the options of mqbroker"},
     {"proxy", NULL, "the gRPC proxy (not built yet)"},
-    {"store", cmd_store, "check or dump a store directory"},
+    {"store", cmd_store, "check, dump, export or repair a store directory"},
     {"controller", NULL, "the controller (not built yet)"},
     {"admin", cmd_admin, "administration, with mqadmin's commands and options"},
     {"send", cmd_send, "send lines, a file or one text to a topic"},

@@ -16,7 +16,20 @@
 #include "os/fs.h"
 #include "store/store.h"
 
-enum { CQ_ENTRY_SIZE = 20 };
+enum {
+    CQ_ENTRY_SIZE = 20,
+    CQ_PREBLANK_SIZE = 0x7FFFFFFF, /* size field of the units before a queue's first entry (physical offset 0) */
+};
+
+static inline bool cq_entry_valid(const struct store_entry *e)
+{
+    return e->physical_offset >= 0 && e->size > 0 && e->physical_offset <= INT64_MAX - e->size;
+}
+
+static inline bool cq_entry_preblank(const struct store_entry *e)
+{
+    return e->physical_offset == 0 && e->size == CQ_PREBLANK_SIZE;
+}
 
 struct cq_set;
 

@@ -22,7 +22,6 @@
 enum {
     CQ_CLASSES = 4,
     CQ_TOPIC_MAX = 255,
-    CQ_PREBLANK_SIZE = 0x7FFFFFFF, /* size field of the units before a queue's first entry (physical offset 0) */
     CQ_PATH_SIZE = 4096,
     CQ_NAME_DIGITS = 20,
 };
@@ -195,16 +194,6 @@ static inline void cq_put_entry(uint8_t *at, int64_t physical_offset, int32_t si
 static inline struct store_entry cq_get_entry(const uint8_t *at)
 {
     return (struct store_entry){(int64_t)get_be64(at), (int32_t)get_be32(at + 8), (int64_t)get_be64(at + 12)};
-}
-
-static inline bool cq_entry_valid(const struct store_entry *e)
-{
-    return e->physical_offset >= 0 && e->size > 0 && e->physical_offset <= INT64_MAX - e->size;
-}
-
-static inline bool cq_entry_preblank(const struct store_entry *e)
-{
-    return e->physical_offset == 0 && e->size == CQ_PREBLANK_SIZE;
 }
 
 static inline int64_t cq_file_of(const struct cq_set *set, int64_t offset)

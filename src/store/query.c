@@ -37,7 +37,7 @@ static int64_t time_at(struct store *s, int64_t physical_offset)
 int64_t store_time_of(struct store *s, struct cq *q, int64_t offset)
 {
     struct store_entry e;
-    if (offset < cq_min(q) || cq_read(q, offset, &e, 1, true) != 1)
+    if (offset < cq_min(q) || cq_read(q, offset, &e, 1, true) != 1 || cq_entry_preblank(&e))
         return -1;
     return time_at(s, e.physical_offset);
 }

@@ -98,10 +98,22 @@ static bool read_entry(struct check *c, struct check_queue *q, int64_t offset, s
     return true;
 }
 
+/* The queue says itself that it has no messages at [from, to): a repair gave them up. */
+static bool are_blank(struct check *c, struct check_queue *q, int64_t from, int64_t to)
+{
+    struct store_entry e;
+    while (from < to && read_entry(c, q, from, &e) && cq_entry_preblank(&e))
+        from++;
+    return from >= to;
+}
+
 static void check_numbering(struct check *c, struct check_queue *q, const struct msg_view *v, const char *name,
                             int64_t offset)
 {
-    if (q->next >= 0 && v->m.queue_offset != q->next)
+    if (q->next >= 0 && v->m.queue_offset > q->next && are_blank(c, q, q->next, v->m.queue_offset))
+        check_note(c, "consume queue", name, q->next, "%" PRId64 " messages are missing here, as the queue says",
+                   v->m.queue_offset - q->next);
+    else if (q->next >= 0 && v->m.queue_offset != q->next)
         check_problem(c, "commit log", name, offset, "queue offset %" PRId64 " follows %" PRId64 " in its queue",
                       v->m.queue_offset, q->next - 1);
     q->next = v->m.queue_offset + 1;

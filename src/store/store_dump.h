@@ -10,11 +10,12 @@
 #include "os/fs.h"
 
 struct store_dump_filter {
-    const char *topic; /* NULL: any */
-    int64_t queue_id;  /* -1: any */
-    const char *key;   /* one of KEYS, or the unique key; NULL: any */
-    int64_t from, to;  /* log offsets [from, to); from need not be where a message begins */
-    int64_t count;     /* at most so many messages; -1: all */
+    const char *topic;    /* NULL: any */
+    int64_t queue_id;     /* -1: any */
+    const char *key;      /* one of KEYS, or the unique key; NULL: any */
+    int64_t from, to;     /* log offsets [from, to); from need not be where a message begins */
+    int64_t since, until; /* store times in ms, [since, until) */
+    int64_t count;        /* at most so many messages; -1: all */
 };
 
 struct store_dump_sink {

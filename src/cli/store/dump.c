@@ -5,10 +5,12 @@
 #include "store/store_dump.h"
 #include "store/store_files.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,7 +19,7 @@ enum { PATH_SIZE = 4096 };
 /* ---- values
  * ------------------------------------------------------------------------------------------------------------- */
 
-static void format_time(int64_t ms, char out[40])
+void store_tool_time(int64_t ms, char out[40])
 {
     time_t seconds = (time_t)(ms / 1000);
     struct tm tm;
@@ -84,7 +86,7 @@ struct printer {
 static void print_message(const struct printer *p, const struct msg_view *v, int64_t offset, struct str id)
 {
     char time[40];
-    format_time(v->m.store_time, time);
+    store_tool_time(v->m.store_time, time);
     printf("%" PRId64 "  %.*s/%d @%" PRId64 "  %s  %.*s  %u bytes, body %zu", offset, STR_ARG(v->m.topic),
            v->m.queue_id, v->m.queue_offset, time, STR_ARG(id), v->size, v->m.body.len);
     struct str rest = v->m.properties, name, value;
@@ -101,6 +103,18 @@ static void print_message(const struct printer *p, const struct msg_view *v, int
     }
 }
 
+static void json_host(struct jw *w, const char *name, const struct msg_host *h)
+{
+    char text[INET6_ADDRSTRLEN + 16] = "";
+    bool v6 = h->addr_len == 16;
+    inet_ntop(v6 ? AF_INET6 : AF_INET, h->addr, text + v6, INET6_ADDRSTRLEN);
+    if (v6)
+        text[0] = '[';
+    size_t n = strlen(text);
+    snprintf(text + n, sizeof text - n, v6 ? "]:%d" : ":%d", h->port);
+    jw_kstr(w, name, str_from(text));
+}
+
 static void json_message(struct printer *p, const struct msg_view *v, int64_t offset, struct str id)
 {
     struct jw w;
@@ -113,6 +127,8 @@ static void json_message(struct printer *p, const struct msg_view *v, int64_t of
     jw_ki64(&w, "queueId", v->m.queue_id);
     jw_ki64(&w, "queueOffset", v->m.queue_offset);
     jw_kstr(&w, "msgId", id);
+    json_host(&w, "bornHost", &v->m.born_host);
+    json_host(&w, "storeHost", &v->m.store_host);
     jw_ki64(&w, "flag", v->m.flag);
     jw_ki64(&w, "sysFlag", v->m.sys_flag);
     jw_ki64(&w, "bornTimestamp", v->m.born_time);
@@ -158,22 +174,43 @@ static void damage(void *arg, const char *file, int64_t offset, int64_t bytes)
             offset);
 }
 
-static int dump_messages(const struct args *a, const char *dir, struct err *err)
+int store_tool_filter(const struct args *a, struct store_dump_filter *f, struct err *err)
 {
-    struct store_dump_filter f = {
-        .topic = args_get(a, "topic"), .queue_id = -1, .key = args_get(a, "key"), .to = INT64_MAX, .count = -1};
-    struct printer p = {.json = args_has(a, "json"), .body = args_has(a, "body")};
+    *f = (struct store_dump_filter){.topic = args_get(a, "topic"),
+                                    .queue_id = -1,
+                                    .key = args_get(a, "key"),
+                                    .to = INT64_MAX,
+                                    .until = INT64_MAX,
+                                    .count = -1};
+    return args_i64(a, "queue", 0, INT32_MAX, &f->queue_id, err) || args_i64(a, "from", 0, INT64_MAX, &f->from, err) ||
+                   args_i64(a, "to", 0, INT64_MAX, &f->to, err) || args_i64(a, "count", 0, INT64_MAX, &f->count, err) ||
+                   args_i64(a, "since", 0, INT64_MAX, &f->since, err) ||
+                   args_i64(a, "until", 0, INT64_MAX, &f->until, err)
+               ? -1
+               : 0;
+}
+
+static int dump_messages(const struct args *a, const char *dir, struct printer p, struct err *err)
+{
+    struct store_dump_filter f;
     struct store_dump_sink sink = {&p, message, damage, NULL};
     /* Progress would tear apart what a terminal shows of the messages. */
     if (!isatty(1))
         sink.progress = store_tool_progress;
-    if (args_i64(a, "queue", 0, INT32_MAX, &f.queue_id, err) || args_i64(a, "from", 0, INT64_MAX, &f.from, err) ||
-        args_i64(a, "to", 0, INT64_MAX, &f.to, err) || args_i64(a, "count", 0, INT64_MAX, &f.count, err))
+    if (store_tool_filter(a, &f, err))
         return -1;
     int64_t n = store_dump_messages(fs_real(), dir, args_get(a, "commitlog"), &f, &sink, err);
     store_tool_progress_end();
     buf_free(&p.line);
     return n < 0 ? -1 : p.damaged ? 2 : 0;
+}
+
+/* Messages only, whole, one JSON object a line. */
+int store_tool_export(const struct args *a, const char *dir)
+{
+    struct err err = {0};
+    int r = dump_messages(a, dir, (struct printer){.json = true, .body = true}, &err);
+    return r < 0 ? cmd_fail(&err) : r;
 }
 
 /* ---- the rest
@@ -234,8 +271,8 @@ static int dump_index(const char *dir, bool json, struct err *err)
         const struct index_header *h = &files[i].header;
         const char *name = strrchr(files[i].path, '/') + 1;
         char begin[40], end[40];
-        format_time(h->begin_time, begin);
-        format_time(h->end_time, end);
+        store_tool_time(h->begin_time, begin);
+        store_tool_time(h->end_time, end);
         if (json)
             printf("{\"file\":\"%s\",\"entries\":%d,\"usedSlots\":%d,\"beginTimestamp\":%" PRId64
                    ",\"endTimestamp\":%" PRId64 ",\"beginOffset\":%" PRId64 ",\"endOffset\":%" PRId64 "}\n",
@@ -276,7 +313,7 @@ static int dump_checkpoint(const char *dir, bool json, struct err *err)
         char time[40];
         if (rows[i].ours && !c.have_marks)
             continue;
-        format_time(rows[i].value, time);
+        store_tool_time(rows[i].value, time);
         if (json)
             printf("%s\"%s\":%" PRId64, first ? "{" : ",", rows[i].name, rows[i].value);
         else if (rows[i].is_time)
@@ -294,9 +331,10 @@ int store_tool_dump(const struct args *a, const char *dir)
 {
     struct err err = {0};
     bool json = args_has(a, "json");
-    int r = args_has(a, "queues")       ? dump_queues(dir, json, &err)
-            : args_has(a, "index")      ? dump_index(dir, json, &err)
-            : args_has(a, "checkpoint") ? dump_checkpoint(dir, json, &err)
-                                        : dump_messages(a, dir, &err);
+    int r = args_has(a, "queues")  ? dump_queues(dir, json, &err)
+            : args_has(a, "index") ? dump_index(dir, json, &err)
+            : args_has(a, "checkpoint")
+                ? dump_checkpoint(dir, json, &err)
+                : dump_messages(a, dir, (struct printer){.json = json, .body = args_has(a, "body")}, &err);
     return r < 0 ? cmd_fail(&err) : r;
 }

@@ -414,7 +414,7 @@ static void test_dump(void **state)
 {
     struct fixture *f = *state;
     produce(f, 0, 200);
-    struct store_dump_filter all = {.queue_id = -1, .to = INT64_MAX, .count = -1};
+    struct store_dump_filter all = {.queue_id = -1, .to = INT64_MAX, .until = INT64_MAX, .count = -1};
     struct dumped d = dump(f, all);
     assert_int_equal(d.n, 200);
     assert_int_equal(d.first, 0);
@@ -451,6 +451,12 @@ static void test_dump(void **state)
     d = dump(f, all);
     assert_int_equal(d.n, 199);
     assert_true(d.damaged > 100);
+    x = all;
+    x.until = 1;
+    assert_int_equal(dump(f, x).n, 0);
+    x.until = INT64_MAX;
+    x.since = 1;
+    assert_int_equal(dump(f, x).n, 199);
     struct err err;
     struct store_dump_sink sink = {&d, dump_message, dump_damage, NULL};
     assert_int_equal(store_dump_messages(fs_real(), "/nonexistent", NULL, &all, &sink, &err), -1);
