@@ -126,7 +126,8 @@ static bool write_some(struct transactions *t, struct topic *topic, bool all)
     store_batch_commit(o->batch, put_done, t);
     if (o->failed) {
         /* Noted down twice is as good as once. */
-        LOG_LIMITED(LOG_WARN, "broker", "ends of transactions cannot be noted down now, %zu wait", o->count);
+        LOG_LIMITED(LOG_WARN, "broker", "ends of transactions cannot be noted down in %s now, they wait",
+                    TRANSACTION_OP_TOPIC);
         return false;
     }
     pthread_mutex_lock(&o->lock);

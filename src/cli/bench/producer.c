@@ -426,5 +426,7 @@ void producer_run(void *arg)
         run_alone(p);
     else
         run_closed(p);
+    for (size_t i = 0; i < p->conn_count; i++)
+        flush(p, &p->conns[i]); /* the last commits */
     publish(p);
 }

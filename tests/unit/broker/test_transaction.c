@@ -10,25 +10,35 @@ static struct buf record;
 
 enum { PATIENCE_MS = 20000, COMMIT = 8, ROLLBACK = 12 };
 
-/* Nothing is searched for before a test says so. */
-static const char *const quiet[] = {"transactionTimeOut",
+static int start(const char *op_interval_ms)
+{
+    /* Nothing is searched for before a test says so. */
+    const char *const settings[] = {"transactionTimeOut",
                                     "0",
                                     "transactionCheckInterval",
                                     "86400000",
                                     "transactionOpBatchInterval",
-                                    "50",
+                                    op_interval_ms,
                                     "transactionMetricFlushInterval",
                                     "50",
                                     "transactionCheckMax",
                                     "2",
                                     NULL};
-
-static int setup(void **state)
-{
-    fixture_start(&f, quiet);
+    fixture_start(&f, settings);
     c = client_new(&f);
     make_topic(c, "T", "4");
     return 0;
+}
+
+static int setup(void **state)
+{
+    return start("50");
+}
+
+/* What is ended waits in memory. */
+static int setup_late(void **state)
+{
+    return start("86400000");
 }
 
 static int teardown(void **state)
@@ -353,8 +363,6 @@ static void test_many_share_op_messages(void **state)
 {
     enum { MANY = 3000 };
     char body[16];
-    f.conf.transaction_op_interval_ms = 60000;
-    usleep(100000);
     for (int i = 0; i < MANY; i++) {
         snprintf(body, sizeof body, "%d", i);
         send_end(send_half("", body), (struct ending){.how = COMMIT, .oneway = true});
@@ -488,8 +496,6 @@ static void test_restart(void **state)
 {
     struct msg_view v;
     struct half a = send_half("", "one"), b = send_half("", "two");
-    f.conf.transaction_op_interval_ms = 3600000;
-    usleep(100000);
     assert_int_equal(end(a, (struct ending){.how = COMMIT}), RESP_SUCCESS);
     assert_int_equal(count(TRANSACTION_OP_TOPIC, 0), 0);
     restart(); /* what was not noted down yet is now */
@@ -510,11 +516,13 @@ static void test_restart(void **state)
 /* A process that dies takes ends along that were not noted down: the commits themselves are found. */
 static void test_lost_op_messages(void **state)
 {
-    f.conf.transaction_op_interval_ms = 3600000;
-    usleep(100000);
     struct half h = send_half("", "one");
     assert_int_equal(end(h, (struct ending){.how = COMMIT}), RESP_SUCCESS);
-    f.b->transactions->ops.count = f.b->transactions->ops.bytes = 0;
+    struct transaction_ops *ops = &f.b->transactions->ops;
+    pthread_mutex_lock(&ops->lock);
+    assert_int_equal(ops->count, 1);
+    ops->count = ops->bytes = 0;
+    pthread_mutex_unlock(&ops->lock);
     struct store_stats st;
     do
         store_stats(f.b->store, &st);
@@ -579,14 +587,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_delayed_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_timed_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_many_share_op_messages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_share_op_messages, setup_late, teardown),
         cmocka_unit_test_setup_teardown(test_asked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_asked_in_vain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_immune, setup, teardown),
         cmocka_unit_test_setup_teardown(test_immunity_is_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_young_ones_wait, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lost_op_messages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_restart, setup_late, teardown),
+        cmocka_unit_test_setup_teardown(test_lost_op_messages, setup_late, teardown),
         cmocka_unit_test_setup_teardown(test_foreign_op_messages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_metrics_file, setup, teardown),
     };
