@@ -304,6 +304,8 @@ static ssize_t sim_pwrite(const struct fs *fs, int fd, const void *buf, size_t n
     /* The call in which the power fails, or that fails, may have done a part of its work. */
     if (error)
         n = (size_t)fs_sim_random(sim, n + 1);
+    else if (n > 1 && fault(sim, FS_SIM_SHORT_WRITE))
+        n = 1 + (size_t)fs_sim_random(sim, n - 1);
     int64_t end = take_space(sim, node, at + (int64_t)n);
     if (end < at)
         end = at;

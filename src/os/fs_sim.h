@@ -30,9 +30,9 @@ void fs_sim_crash(struct fs_sim *sim);
 /* Power is back after the death of the process only: everything written is there. All descriptors are gone. */
 void fs_sim_die(struct fs_sim *sim);
 
-enum fs_sim_call { FS_SIM_WRITE, FS_SIM_SYNC, FS_SIM_ALLOCATE, FS_SIM_CALLS };
-/* The n-th such call from now fails with the error (positive errno value); a write may have written a part. 0 takes it
- * back. */
+enum fs_sim_call { FS_SIM_WRITE, FS_SIM_SHORT_WRITE, FS_SIM_SYNC, FS_SIM_ALLOCATE, FS_SIM_CALLS };
+/* The n-th such call from now fails with the error (positive errno value); a write may have written a part. A
+ * short write does not fail: it writes a part and says so. 0 takes it back. */
 void fs_sim_fail(struct fs_sim *sim, enum fs_sim_call call, uint64_t n, int error);
 void fs_sim_space(struct fs_sim *sim, int64_t bytes); /* size of the disk; INT64_MAX at first */
 int64_t fs_sim_used(const struct fs_sim *sim);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "os/clock.h"
+#include "store/mutant.h"
 #include "store/store_int.h"
 
 enum {
@@ -319,7 +320,7 @@ static void publish(struct store_batch *b)
         struct batch_queue *bq = &b->queues[i];
         if (bq->appended == 0)
             continue;
-        if (!s->hide_unflushed)
+        if (!s->hide_unflushed || MUTANT(VISIBLE_BEFORE_FLUSH))
             bq->loops = cq_publish(bq->q, bq->base + bq->appended);
         else if (!pending_push(s, bq->q, bq->base + bq->appended, end))
             store_die(s, "no memory for messages waiting for the flush", ENOMEM);

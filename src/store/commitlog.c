@@ -12,6 +12,7 @@
 #include "os/clock.h"
 #include "os/thread.h"
 #include "store/commitlog_int.h"
+#include "store/mutant.h"
 
 enum { NEXT_WAIT_MS = 5000 };
 
@@ -160,6 +161,8 @@ static int write_all(struct commitlog *log, int fd, struct iovec *iov, int n_iov
             return (int)put;
         if (put == 0)
             return -ENOSPC;
+        if (MUTANT(SHORT_WRITE_TAKEN))
+            return 0;
         at += put;
         while (n_iov > 0 && (size_t)put >= iov->iov_len) {
             put -= (ssize_t)iov->iov_len;
@@ -257,7 +260,7 @@ int clog_sync(struct commitlog *log, int64_t target)
             from = min;
             continue;
         }
-        int r = log->fs->datasync(log->fs, seg->fd);
+        int r = MUTANT(NO_LOG_SYNC) ? 0 : log->fs->datasync(log->fs, seg->fd);
         from = end_of(seg);
         seg_release(seg);
         if (r)

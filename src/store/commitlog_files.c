@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "os/thread.h"
 #include "store/commitlog_int.h"
+#include "store/mutant.h"
 
 enum { PATH_SIZE = 4096, NAME_LEN = 20, WIPE_SHORT = 1 << 20 };
 
@@ -45,7 +46,7 @@ static int open_segment(struct commitlog *log, int64_t base, bool create, struct
             r = fs->allocate(fs, seg->fd, seg->size);
         if (r == 0)
             r = fs->datasync(fs, seg->fd);
-        if (r == 0)
+        if (r == 0 && !MUTANT(NO_SEGMENT_NAME_SYNC))
             r = fs->sync_dir(fs, log->dir);
     }
     if (r >= 0) {
@@ -72,7 +73,9 @@ static int wipe_torn(struct commitlog *log)
         return 0;
     /* No append runs while torn_to is set: end and last segment stand still. */
     struct log_segment *seg = clog_tail(log);
-    int r = log->fs->zero(log->fs, seg->fd, log->written - seg->base, to - log->written);
+    int r = MUTANT(NO_WIPE_AFTER_FAILED_APPEND)
+                ? 0
+                : log->fs->zero(log->fs, seg->fd, log->written - seg->base, to - log->written);
     if (r)
         return r;
     __atomic_store_n(&log->problem, 0, __ATOMIC_RELAXED);
@@ -249,7 +252,7 @@ static int wipe_rest(struct commitlog *log, struct log_segment *seg, int64_t at)
 {
     const struct fs *fs = log->fs;
     int64_t end = fs_nonzero_end(fs, seg->fd, at, seg->size);
-    if (end <= at)
+    if (end <= at || MUTANT(NO_WIPE_BEHIND_END))
         return end < 0 ? (int)end : 0;
     LOG(LOG_INFO, "store", "clearing %" PRId64 " bytes behind the end of the log in file %020" PRId64, end - at,
         seg->base);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "store/consumequeue_int.h"
+#include "store/mutant.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -285,7 +286,7 @@ static int sync_round(struct cq_set *set, struct err *err)
 {
     struct cq *failed = NULL;
     /* Another sync could succeed only because the kernel has dropped what the first one could not write. */
-    int r = set->sync_failed ? -EIO : sync_files(set, &failed);
+    int r = set->sync_failed ? -EIO : MUTANT(NO_QUEUE_SYNC) ? 0 : sync_files(set, &failed);
     if (r == 0)
         return 0;
     set->sync_failed = true;

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "os/clock.h"
+#include "store/mutant.h"
 #include "store/store_int.h"
 
 enum {
@@ -33,7 +34,7 @@ static void write_checkpoint(struct store *s, int64_t queues_mark, int64_t queue
     if (queues_time > s->ckpt.queues_time)
         s->ckpt.queues_time = queues_time;
     s->ckpt.have_marks = true;
-    s->ckpt.log_mark = clog_flushed(s->log);
+    s->ckpt.log_mark = MUTANT(CHECKPOINT_BEFORE_DATA) ? clog_max(s->log) : clog_flushed(s->log);
     s->ckpt.queues_mark = queues_mark;
     struct checkpoint copy = s->ckpt;
     pthread_mutex_unlock(&s->ckpt_lock);

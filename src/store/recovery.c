@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "os/clock.h"
 #include "store/log_cursor.h"
+#include "store/mutant.h"
 #include "store/store_int.h"
 
 enum {
@@ -169,7 +170,9 @@ static int scan(struct recovery *r, struct err *err)
                            r->cursor.pos);
         if (step != LOG_RECORD)
             return 0;
-        int d = s->conf.checkCRCOnRecover && !store_record_ok(s, &v) ? 1 : dispatch(r, &v, offset);
+        int d = s->conf.checkCRCOnRecover && !MUTANT(NO_CRC_IN_RECOVERY) && !store_record_ok(s, &v)
+                    ? 1
+                    : dispatch(r, &v, offset);
         if (d < 0)
             return err_set(err, ENOMEM, "no memory for the consume queues of %s", clog_dir(s->log));
         if (d > 0) {
@@ -288,7 +291,7 @@ int store_recover(struct store *s, struct err *err)
         return -1;
     if (!s->after_crash)
         r.dispatched = cq_set_dispatched(s->queues);
-    else if (cq_set_truncate(s->queues, r.start, err))
+    else if (!MUTANT(QUEUES_NOT_CUT) && cq_set_truncate(s->queues, r.start, err))
         return -1;
     include_damaged(&r);
     r.progress_at = begin + PROGRESS_MS;
