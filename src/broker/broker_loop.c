@@ -35,16 +35,17 @@ static void park_timeout(struct net_loop *loop, struct net_timer *t)
     send_release_parked(LIST_ENTRY(t, struct broker_loop, park_timer));
 }
 
-/* Rendered once: region, trace switch and cluster do not change while the broker runs. */
-static bool render_stamps(struct broker_loop *bl)
+/* Rendered once: region and cluster do not change while the broker runs, and the trace switch has two positions. */
+static bool render_stamps(struct broker_loop *bl, bool trace_on)
 {
     const struct broker_conf *conf = bl->broker->conf;
-    struct str trace = conf->trace_on ? STR_LIT("true") : STR_LIT("false");
-    msg_property_add(&bl->stamp, STR_LIT(MSG_PROP_MSG_REGION), str_from(conf->region_id));
-    msg_property_add(&bl->stamp, STR_LIT(MSG_PROP_TRACE_ON), trace);
-    msg_property_add(&bl->stamp, STR_LIT(MSG_PROP_CLUSTER), str_from(conf->cluster_name));
-    buf_printf(&bl->answer_stamp, "\"MSG_REGION\":\"%s\",\"TRACE_ON\":\"%.*s\"", conf->region_id, STR_ARG(trace));
-    return buf_ok(&bl->stamp) && buf_ok(&bl->answer_stamp);
+    struct buf *stamp = &bl->stamp[trace_on], *answer = &bl->answer_stamp[trace_on];
+    struct str trace = trace_on ? STR_LIT("true") : STR_LIT("false");
+    msg_property_add(stamp, STR_LIT(MSG_PROP_MSG_REGION), str_from(conf->region_id));
+    msg_property_add(stamp, STR_LIT(MSG_PROP_TRACE_ON), trace);
+    msg_property_add(stamp, STR_LIT(MSG_PROP_CLUSTER), str_from(conf->cluster_name));
+    buf_printf(answer, "\"MSG_REGION\":\"%s\",\"TRACE_ON\":\"%.*s\"", conf->region_id, STR_ARG(trace));
+    return buf_ok(stamp) && buf_ok(answer);
 }
 
 struct broker_loop *broker_loop_new(struct broker *b, struct net_loop *loop)
@@ -62,7 +63,8 @@ struct broker_loop *broker_loop_new(struct broker *b, struct net_loop *loop)
     bl->puts = stats_item(b->stats, STATS_BROKER_PUT_NUMS, str_from(b->conf->cluster_name));
     bl->gets = stats_item(b->stats, STATS_BROKER_GET_NUMS, str_from(b->conf->cluster_name));
     bl->batch = store_batch_new(b->store);
-    if (!render_stamps(bl) || bl->batch == NULL || bl->puts == NULL || bl->gets == NULL) {
+    if (!render_stamps(bl, false) || !render_stamps(bl, true) || bl->batch == NULL || bl->puts == NULL ||
+        bl->gets == NULL) {
         broker_loop_free(bl);
         return NULL;
     }
@@ -94,8 +96,10 @@ void broker_loop_free(struct broker_loop *bl)
         bl->free_pins = next;
     }
     buf_free(&bl->scratch);
-    buf_free(&bl->stamp);
-    buf_free(&bl->answer_stamp);
+    for (int i = 0; i < 2; i++) {
+        buf_free(&bl->stamp[i]);
+        buf_free(&bl->answer_stamp[i]);
+    }
     map_free(&bl->topics, NULL);
     free(bl);
 }

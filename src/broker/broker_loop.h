@@ -30,7 +30,7 @@ struct pending_send {
     int32_t queue_id;
     bool wait_durable;
     uint32_t id_len;
-    char id[64]; /* UNIQ_KEY: the transaction id of the answer */
+    char id[64];         /* UNIQ_KEY: the transaction id of the answer */
     struct topic *timed; /* where it will be delivered at timed_ms, NULL: it waits for no time */
     int64_t timed_ms;
     /* of a parked send */
@@ -43,10 +43,10 @@ struct broker_loop {
     struct net_loop *loop;
     struct net_hook hook;
     struct store_batch *batch;
-    struct buf scratch;      /* properties under construction */
-    struct buf stamp;        /* properties every message gets: region, trace switch, cluster */
-    struct buf answer_stamp; /* header fields every answer to a send gets: region, trace switch */
-    struct map topics;       /* name -> struct topic *, valid for topics_generation */
+    struct buf scratch;         /* properties under construction */
+    struct buf stamp[2];        /* properties every message gets: region, trace switch, cluster; by the switch */
+    struct buf answer_stamp[2]; /* header fields every answer to a send gets: region, trace switch; by the switch */
+    struct map topics;          /* name -> struct topic *, valid for topics_generation */
     uint64_t topics_generation;
     struct pending_send *free_sends;
     struct pending_send *parked_first, **parked_last;

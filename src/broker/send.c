@@ -26,7 +26,7 @@ enum { PARKED_MAX = 200000, BATCH_ENTRIES_MAX = 4096, CLIENT_SENDS_MAX_RECONSUME
 static void reply_begin(struct rem_request *rq, struct broker *b, struct rem_frame *f, int32_t code)
 {
     rem_reply_begin(rq, f, code);
-    rem_frame_fields(f, buf_str(&broker_loop_of(b, rem_loop(rq))->answer_stamp));
+    rem_frame_fields(f, buf_str(&broker_loop_of(b, rem_loop(rq))->answer_stamp[b->conf->trace_on]));
 }
 
 static void refuse(struct rem_request *rq, struct broker *b, int32_t code, const char *fmt, ...)
@@ -92,7 +92,7 @@ static void answer(struct broker_loop *bl, struct pending_send *p, int32_t code,
     struct rem_frame f;
     if (!rem_token_begin(&p->token, &f, code))
         return;
-    rem_frame_fields(&f, buf_str(&bl->answer_stamp));
+    rem_frame_fields(&f, buf_str(&bl->answer_stamp[bl->broker->conf->trace_on]));
     rem_frame_str(&f, "msgId", msg_ids);
     rem_frame_i64(&f, "queueId", p->queue_id);
     rem_frame_i64(&f, "queueOffset", queue_offset);
@@ -185,7 +185,7 @@ static void put_done(struct broker_loop *bl, struct loop_put *put, const struct 
         struct rem_frame f;
         int32_t code = put_failure(b, r->status, &remark);
         if (rem_token_begin(&p->token, &f, code)) {
-            rem_frame_fields(&f, buf_str(&bl->answer_stamp));
+            rem_frame_fields(&f, buf_str(&bl->answer_stamp[bl->broker->conf->trace_on]));
             rem_token_end(&p->token, &f, str_from(remark), STR_NULL);
         }
         pending_free(bl, p);
@@ -407,7 +407,7 @@ static void send_one(struct rem_request *rq, struct broker_loop *bl, const struc
     struct seen s;
     look(h->properties, &s);
     char id[32];
-    complete(&bl->scratch, buf_str(&bl->stamp), h->properties, &s);
+    complete(&bl->scratch, buf_str(&bl->stamp[bl->broker->conf->trace_on]), h->properties, &s);
     if (s.uniq_key.len == 0) {
         s.uniq_key = str_make(id, msg_unique_id(id));
         msg_property_add(&bl->scratch, STR_LIT(MSG_PROP_UNIQ_KEY), s.uniq_key);
@@ -510,7 +510,7 @@ static void send_batch(struct rem_request *rq, struct broker_loop *bl, const str
     struct cq *queue = topic_queue(b->topics, t, queue_id);
     struct seen common;
     look(h->properties, &common);
-    complete(&bl->scratch, buf_str(&bl->stamp), h->properties, &common);
+    complete(&bl->scratch, buf_str(&bl->stamp[bl->broker->conf->trace_on]), h->properties, &common);
     struct str suffix = buf_str(&bl->scratch);
     struct msg_host born;
     msg_host_from(&born, rem_peer(rq));

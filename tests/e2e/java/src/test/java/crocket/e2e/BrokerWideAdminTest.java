@@ -1,8 +1,10 @@
 package crocket.e2e;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Properties;
 import org.apache.rocketmq.common.constant.PermName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.parallel.Isolated;
@@ -22,6 +24,22 @@ class BrokerWideAdminTest extends ClientTest {
             assertTrue(added >= wiped && wiped > 0, "topics wiped: " + wiped + ", given back: " + added);
         }
         assertEquals(PermName.PERM_READ | PermName.PERM_WRITE, admin().examineTopicRouteInfo(topic).getQueueDatas().get(0).getPerm());
+    }
+
+    @Test
+    void traceSwitchIsToldToProducersAtOnce() throws Exception {
+        String topic = newTopic(1);
+        Properties change = new Properties();
+        assertTrue(producer().send(message(topic, "before")).isTraceOn());
+        try {
+            change.setProperty("traceOn", "false");
+            admin().updateBrokerConfig(brokerAddress(), change);
+            assertFalse(producer().send(message(topic, "off")).isTraceOn());
+        } finally {
+            change.setProperty("traceOn", "true");
+            admin().updateBrokerConfig(brokerAddress(), change);
+        }
+        assertTrue(producer().send(message(topic, "after")).isTraceOn());
     }
 
     @Test
