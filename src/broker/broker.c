@@ -106,9 +106,11 @@ static int open_files(struct broker *b, struct err *err)
     b->timer = b->store_conf->timerWheelEnable ? timer_new(b) : NULL;
     b->transactions = transactions_new(b);
     b->registration = registration_new(b);
+    b->revive = pop_revive_new(b);
+    b->request_modes = request_modes_new(dir);
     if (!b->config_dir || !b->topics || !b->groups || !b->offsets || !b->consumers || !b->filters || !b->producers ||
         !b->locks || !b->stats || !b->schedule || (b->store_conf->timerWheelEnable && !b->timer) || !b->transactions ||
-        !b->registration)
+        !b->registration || !b->revive || !b->request_modes)
         return err_set(err, ENOMEM, "out of memory for the broker's tables");
     consumer_on_change(b->consumers, notify_consumer_ids_changed, b);
     consumer_on_gone(b->consumers, group_gone, b);
@@ -116,10 +118,12 @@ static int open_files(struct broker *b, struct err *err)
     if (topic_manager_load(b->topics, err) < 0 || group_manager_load(b->groups, err) < 0 ||
         offset_manager_load(b->offsets, err) < 0 || consumer_filters_load(b->filters, err) < 0 ||
         schedule_load(b->schedule, err) < 0 || (b->timer && timer_load(b->timer, err) < 0) ||
-        transactions_load(b->transactions, err) < 0)
+        transactions_load(b->transactions, err) < 0 || request_modes_load(b->request_modes, err) < 0)
         return -1;
     if (topic_create_system(b->topics, b->conf->cluster_name, b->conf->broker_name, b->conf->default_topic_queue_nums,
                             b->conf->auto_create_topic, b->conf->cluster_topic, b->conf->broker_topic, err) < 0)
+        return -1;
+    if (pop_state_new(b, err) < 0)
         return -1;
     return !b->conf->trace_topic ||
                    topic_ensure(b->topics, str_from(b->conf->trace_topic_name), 1, PERM_READ | PERM_WRITE, 0, err)
@@ -131,14 +135,19 @@ static int add_tables(struct rem_server *s, bool with_pull, struct err *err)
 {
     /* A row that comes later replaces one with its code: what is served wins over what is refused. */
     const struct broker_ops *const tables[] = {
-        &unsupported_ops, &send_ops,           &send_back_ops,    &transaction_ops, &reply_ops,
-        &client_ops,      &lock_ops,           &offset_ops,       &query_ops,       &admin_topic_ops,
-        &admin_group_ops, &admin_consumer_ops, &admin_broker_ops, &timer_ops,
+        &unsupported_ops,  &send_ops,   &send_back_ops, &transaction_ops, &reply_ops,       &client_ops,
+        &lock_ops,         &offset_ops, &query_ops,     &admin_topic_ops, &admin_group_ops, &admin_consumer_ops,
+        &admin_broker_ops, &timer_ops,  &pop_ack_ops,   &assignment_ops,
     };
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         if (rem_server_add(s, tables[i]->ops, tables[i]->count, err) < 0)
             return -1;
-    return with_pull ? rem_server_add(s, pull_ops.ops, pull_ops.count, err) : 0;
+    if (!with_pull)
+        return 0;
+    return rem_server_add(s, pull_ops.ops, pull_ops.count, err) < 0 ||
+                   rem_server_add(s, pop_ops.ops, pop_ops.count, err) < 0
+               ? -1
+               : 0;
 }
 
 static struct rem_server *new_server(struct broker *b, bool with_pull, struct err *err)
@@ -230,7 +239,7 @@ int broker_start(struct broker *b, struct err *err)
 {
     if (store_start(b->store, err) < 0 || schedule_start(b->schedule, err) < 0 ||
         (b->timer && timer_start(b->timer, err) < 0) || transactions_start(b->transactions, err) < 0 ||
-        registration_start(b->registration, err) < 0)
+        pop_revive_start(b->revive, err) < 0 || registration_start(b->registration, err) < 0)
         return -1;
     b->background = background_start(b, err);
     return b->background ? 0 : -1;
@@ -248,6 +257,7 @@ void broker_drain(struct broker *b)
     schedule_stop(b->schedule);
     timer_stop(b->timer);
     transactions_stop(b->transactions);
+    pop_revive_stop(b->revive);
     background_stop(b->background);
     b->background = NULL;
     /* What clients have sent already is answered before the loops end. */
@@ -264,7 +274,9 @@ static void persist(struct broker *b)
 {
     struct err err;
     if (offset_persist(b->offsets, &err) < 0 || topic_persist(b->topics, &err) < 0 ||
-        group_persist(b->groups, &err) < 0 || consumer_filters_persist(b->filters, b->conf->filter_clean_ms, &err) < 0)
+        group_persist(b->groups, &err) < 0 ||
+        consumer_filters_persist(b->filters, b->conf->filter_clean_ms, &err) < 0 ||
+        (b->pop && pop_state_persist(b, &err) < 0))
         LOG(LOG_ERROR, "broker", "%s", err.text);
 }
 
@@ -284,6 +296,7 @@ void broker_free(struct broker *b)
     timer_free(b->timer);
     /* The last of the loops' and workers' work is done: nothing is added to what it writes down now. */
     transactions_free(b->transactions);
+    pop_revive_free(b->revive);
     if (b->registration)
         registration_free(b->registration);
     if (b->store && b->topics && b->groups && b->offsets && b->filters)
@@ -298,6 +311,8 @@ void broker_free(struct broker *b)
     net_pool_run_posted(b->pool);
     for (unsigned i = 0; i < NET_MAX_LOOPS; i++)
         broker_loop_free(b->loops[i]);
+    pop_state_free(b);
+    request_modes_free(b->request_modes);
     topic_manager_free(b->topics);
     group_manager_free(b->groups);
     offset_manager_free(b->offsets);

@@ -22,7 +22,14 @@
         name, CONF_I64, AT(member), def, low, high, NULL, live, doc                                                    \
     }
 
+#define E(name, member, def, names, doc)                                                                               \
+    {                                                                                                                  \
+        name, CONF_ENUM, AT(member), def, 0, 0, names, true, doc                                                       \
+    }
+
 enum { DAY_MS = 86400000 };
+
+static const char *const request_modes[] = {"PULL", "POP", NULL};
 
 /* clang-format off */
 static const struct conf_key keys[] = {
@@ -85,6 +92,20 @@ static const struct conf_key keys[] = {
     I("channelExpiredTimeout", channel_expired_ms, "120000", 1000, INT32_MAX, true, "ms after which a consumer without heartbeat is gone"),
     I("serverChannelMaxIdleTimeSeconds", idle_seconds, "120", 0, 1000000, false, "seconds after which a silent connection ends; 0: never"),
     S("configBlackList", config_black_list, "configBlackList;brokerConfigPath", false, "keys that admin commands cannot change"),
+
+    I("popFromRetryProbability", pop_from_retry_probability, "20", 0, 100, true, "percent of pops that look for messages to try again first"),
+    B("enableRetryTopicV2", enable_retry_topic_v2, "false", "unacknowledged messages go to %RETRY%GROUP+TOPIC instead of %RETRY%GROUP_TOPIC"),
+    B("retrieveMessageFromPopRetryTopicV1", retrieve_from_retry_v1, "true", "with enableRetryTopicV2 the other topic is popped too"),
+    B("popResponseReturnActualRetryTopic", pop_actual_retry_topic, "false", "messages to try again are given out under their retry topic"),
+    B("initPopOffsetByCheckMsgInMem", init_pop_offset_by_memory, "true", "a new group that wants the newest messages begins a young queue at its first"),
+    I("popPollingSize", pop_polling_size, "1024", 0, INT32_MAX, true, "pops of one topic, group and queue that may wait for messages"),
+    L("maxPopPollingSize", max_pop_polling_size, "100000", 0, INT64_MAX, true, "pops that may wait for messages"),
+    B("enablePopMessageThreshold", enable_pop_threshold, "false", "no more pops of a queue with too many messages under way"),
+    L("popInflightMessageThreshold", pop_inflight_threshold, "10000", 0, INT64_MAX, true, "so many are too many"),
+    I("reviveQueueNum", revive_queue_nums, "8", 1, 256, false, "queues of the topic that keeps what was popped and acknowledged"),
+    E("defaultMessageRequestMode", default_request_mode, "PULL", request_modes, "how groups take messages unless told by setConsumeMode"),
+    I("defaultPopShareQueueNum", default_pop_share_queue_num, "-1", INT32_MIN, INT32_MAX, true, "clients that share a client's queues in that mode; below 1: all"),
+    B("serverLoadBalancerEnable", server_load_balancer, "true", "queues are shared out among the clients of a group; false: each gets all"),
 
     I("eventLoops", loops, "0", 0, 64, false, "event loops; 0: one a core"),
     I("workerThreads", workers, "4", 1, 256, false, "threads for requests that may wait for the disk"),

@@ -36,6 +36,16 @@ struct broker_conf {
     int32_t idle_seconds;       /* serverChannelMaxIdleTimeSeconds */
     int64_t wait_send_queue_ms; /* waitTimeMillsInSendQueue */
     char *config_black_list;
+    int32_t pop_polling_size;
+    int64_t max_pop_polling_size;
+    int32_t pop_from_retry_probability; /* percent */
+    bool enable_retry_topic_v2, retrieve_from_retry_v1, pop_actual_retry_topic, init_pop_offset_by_memory;
+    bool enable_pop_threshold;
+    int64_t pop_inflight_threshold;
+    int32_t revive_queue_nums;
+    int default_request_mode; /* enum request_mode */
+    int32_t default_pop_share_queue_num;
+    bool server_load_balancer;
     int32_t loops;   /* event loops; 0 = one a core */
     int32_t workers; /* threads for requests that may block */
 };

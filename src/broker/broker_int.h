@@ -25,6 +25,9 @@ struct timer;
 struct transactions;
 struct cold_read;
 struct background;
+struct pop_state;
+struct pop_revive;
+struct request_modes;
 
 struct broker {
     struct broker_conf *conf;
@@ -50,6 +53,9 @@ struct broker {
     struct schedule *schedule;
     struct timer *timer; /* NULL: timerWheelEnable is off */
     struct transactions *transactions;
+    struct pop_state *pop;
+    struct pop_revive *revive;
+    struct request_modes *request_modes;
     struct cold_read *cold;
     struct background *background;
     struct broker_loop *loops[NET_MAX_LOOPS];
@@ -71,6 +77,9 @@ extern const struct broker_ops send_ops;           /* send.c: 10, 310, 320 */
 extern const struct broker_ops send_back_ops;      /* send_back.c: 36 */
 extern const struct broker_ops reply_ops;          /* reply.c: 324, 325 */
 extern const struct broker_ops pull_ops;           /* pull.c: 11, 361; main port only */
+extern const struct broker_ops pop_ops;            /* pop_check.c: 200050, 200054, 200055; main port only */
+extern const struct broker_ops pop_ack_ops;        /* pop_ack.c: 200051, 200053, 200151 */
+extern const struct broker_ops assignment_ops;     /* assignment.c: 400, 401, 402 */
 extern const struct broker_ops client_ops;         /* client_requests.c: 34, 35, 46, 38 */
 extern const struct broker_ops lock_ops;           /* lock_requests.c: 41, 42 */
 extern const struct broker_ops offset_ops;         /* offset_requests.c: 14, 15, 29, 30, 31, 32 */
@@ -88,6 +97,26 @@ void broker_die(const char *text) __attribute__((noreturn));
 
 /* Puts a message from a thread that may block: delayed delivery, send back. topic must exist. */
 enum put_status broker_put(struct broker *b, struct topic *t, struct msg *m, struct put_result *r);
+
+/* offset_requests.c: the first message ever of the queue is at hand, near the log's end. Does not block. */
+bool broker_queue_young(struct broker *b, struct cq *q);
+
+/* pop_state.c: what pops need; before the loops run, after they have stopped. */
+int pop_state_new(struct broker *b, struct err *err);
+void pop_state_free(struct broker *b);
+/* Saves consumerOrderInfo.json when it changed. Blocks. */
+int pop_state_persist(struct broker *b, struct err *err);
+
+/* pop_revive.c: what was popped and not acknowledged in time comes back */
+struct pop_revive *pop_revive_new(struct broker *b);
+int pop_revive_start(struct pop_revive *r, struct err *err);
+void pop_revive_stop(struct pop_revive *r);
+void pop_revive_free(struct pop_revive *r);
+
+/* request_mode.c: config/messageRequestMode.json */
+struct request_modes *request_modes_new(const char *config_dir);
+int request_modes_load(struct request_modes *m, struct err *err);
+void request_modes_free(struct request_modes *m);
 
 /* client_requests.c: for consumer_on_change(b->consumers, notify_consumer_ids_changed, b). */
 void notify_consumer_ids_changed(void *broker, struct str group, struct net_ref conn);

@@ -5,8 +5,8 @@
 
 static void put_done(void *arg, void *user, const struct put_result *r)
 {
-    struct loop_put *put = user;
-    put->done(arg, put, r);
+    struct loop_put *p = user;
+    p->done(arg, p, r);
 }
 
 static void end_of_round(struct net_loop *loop, struct net_hook *hook)
@@ -16,12 +16,40 @@ static void end_of_round(struct net_loop *loop, struct net_hook *hook)
         store_batch_commit(bl->batch, put_done, bl);
 }
 
+void broker_loop_park(struct broker_loop *bl, struct loop_put *p, int64_t end_offset)
+{
+    p->next = NULL;
+    p->end_offset = end_offset;
+    p->deadline_ms = net_loop_now_ms(bl->loop) + bl->broker->store_conf->syncFlushTimeout;
+    *bl->parked_last = p;
+    bl->parked_last = &p->next;
+    if (bl->parked_count++ == 0)
+        net_timer_set(bl->loop, &bl->park_timer, bl->broker->store_conf->syncFlushTimeout);
+}
+
+static void release_parked(struct broker_loop *bl)
+{
+    int64_t flushed = store_flushed(bl->broker->store), now = clock_mono_ms();
+    struct loop_put *p;
+    while ((p = bl->parked_first) && (p->end_offset <= flushed || p->deadline_ms <= now)) {
+        bl->parked_first = p->next;
+        if (bl->parked_first == NULL)
+            bl->parked_last = &bl->parked_first;
+        bl->parked_count--;
+        p->durable(bl, p, p->end_offset <= flushed);
+    }
+    if (p)
+        net_timer_set(bl->loop, &bl->park_timer, p->deadline_ms - now);
+    else
+        net_timer_cancel(bl->loop, &bl->park_timer);
+}
+
 static void flushed_task(struct net_loop *loop, struct net_task *t)
 {
     struct broker_loop *bl = LIST_ENTRY(t, struct broker_loop, flushed_task);
     atomic_store(&bl->flushed_posted, false);
     if (bl->broker->store) /* closed: nobody waits any more */
-        send_release_parked(bl);
+        release_parked(bl);
 }
 
 void broker_loop_flushed(struct broker_loop *bl)
@@ -32,7 +60,7 @@ void broker_loop_flushed(struct broker_loop *bl)
 
 static void park_timeout(struct net_loop *loop, struct net_timer *t)
 {
-    send_release_parked(LIST_ENTRY(t, struct broker_loop, park_timer));
+    release_parked(LIST_ENTRY(t, struct broker_loop, park_timer));
 }
 
 /* Rendered once: region and cluster do not change while the broker runs, and the trace switch has two positions. */
@@ -72,24 +100,19 @@ struct broker_loop *broker_loop_new(struct broker *b, struct net_loop *loop)
     return bl;
 }
 
-static void free_sends(struct pending_send *p)
-{
-    while (p) {
-        struct pending_send *next = p->next;
-        buf_free(&p->ids);
-        free(p);
-        p = next;
-    }
-}
-
 void broker_loop_free(struct broker_loop *bl)
 {
     if (bl == NULL)
         return;
     if (bl->batch)
         store_batch_free(bl->batch);
-    free_sends(bl->free_sends);
-    free_sends(bl->parked_first);
+    /* What is parked gets no answer any more. */
+    while (bl->parked_first) {
+        struct loop_put *p = bl->parked_first;
+        bl->parked_first = p->next;
+        p->durable(bl, p, false);
+    }
+    send_free_all(bl);
     while (bl->free_pins) {
         void *next = *(void **)(void *)bl->free_pins;
         free(bl->free_pins);

@@ -13,17 +13,19 @@
 #include "base/map.h"
 #include "broker/broker_int.h"
 
-struct broker_loop;
-
-/* A put into the round's batch: what begins with this is told when it was appended, or that it was not. */
+/* A put of the round's batch, and what is to happen then. First member of whatever waits for it. */
 struct loop_put {
-    void (*done)(struct broker_loop *bl, struct loop_put *put, const struct put_result *r);
+    struct loop_put *next; /* the waiter's own, and of the puts that wait for the disk */
+    /* The batch was appended, or was not: once for each put with this, in their order. */
+    void (*done)(struct broker_loop *bl, struct loop_put *p, const struct put_result *r);
+    /* After broker_loop_park: durable, or (flushed false) too late. */
+    void (*durable)(struct broker_loop *bl, struct loop_put *p, bool flushed);
+    int64_t end_offset, deadline_ms;
 };
 
 /* A send between its request and its answer. */
 struct pending_send {
     struct loop_put put;
-    struct pending_send *next; /* free list, or the queue of sends waiting for the disk */
     struct rem_token token;
     struct topic *topic;
     struct topic *half_of; /* where the half message belongs; NULL: it is none */
@@ -34,9 +36,11 @@ struct pending_send {
     struct topic *timed; /* where it will be delivered at timed_ms, NULL: it waits for no time */
     int64_t timed_ms;
     /* of a parked send */
-    int64_t end_offset, queue_offset, deadline_ms;
+    int64_t queue_offset;
     struct buf ids; /* message ids of the answer */
 };
+
+struct pop_hold; /* pop_wait.h */
 
 struct broker_loop {
     struct broker *broker;
@@ -48,8 +52,8 @@ struct broker_loop {
     struct buf answer_stamp[2]; /* header fields every answer to a send gets: region, trace switch; by the switch */
     struct map topics;          /* name -> struct topic *, valid for topics_generation */
     uint64_t topics_generation;
-    struct pending_send *free_sends;
-    struct pending_send *parked_first, **parked_last;
+    struct loop_put *free_sends;
+    struct loop_put *parked_first, **parked_last;
     uint32_t parked_count;
     struct net_task flushed_task;
     atomic_bool flushed_posted;
@@ -73,11 +77,15 @@ uint32_t broker_loop_random(struct broker_loop *bl);
 
 /* Any thread: the store made everything below `flushed` durable. */
 void broker_loop_flushed(struct broker_loop *bl);
-/* send.c: answers parked sends that are durable or too late. */
-void send_release_parked(struct broker_loop *bl);
+/* p waits until the log is durable up to end_offset, or for syncFlushTimeout. */
+void broker_loop_park(struct broker_loop *bl, struct loop_put *p, int64_t end_offset);
+/* send.c: frees the sends kept for use again; at the end. */
+void send_free_all(struct broker_loop *bl);
 
 /* pull.c: messages arrived in q; loops = bits of the loops whose pulls wait there. Any thread. */
 void pull_arrived(struct broker *b, struct cq *q, uint64_t loops);
+/* From now on arrivals in q wake the hold, when the loop waits on q. False: out of memory. */
+bool pull_link_pops(struct broker_loop *bl, struct cq *q, struct pop_hold *hold);
 void pull_free_queue(struct cq *q); /* frees what pull.c hung on the queue; at the end */
 
 #endif

@@ -1,6 +1,6 @@
 #include "broker/cold_read.h"
 
-#include "broker/pull.h"
+#include "store/store.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@ struct cold_read {
     struct store *store;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct pull *first, **last;
+    struct cold_job *first, **last;
     bool stopping;
     unsigned threads;
     pthread_t thread[MAX_THREADS];
@@ -20,15 +20,16 @@ struct cold_read {
 
 static void back(struct net_loop *loop, struct net_task *t)
 {
-    pull_warmed(loop, LIST_ENTRY(t, struct pull, task));
+    struct cold_job *j = LIST_ENTRY(t, struct cold_job, task);
+    j->warmed(loop, j);
 }
 
-static void warm(struct store *s, const struct pull *p)
+static void warm(struct store *s, const struct cold_job *j)
 {
-    if (p->filter.data)
-        store_warm(s, p->queue, p->offset, FILTER_COUNT, FILTER_BYTES);
+    if (j->filtered)
+        store_warm(s, j->queue, j->offset, FILTER_COUNT, FILTER_BYTES);
     else
-        store_warm(s, p->queue, p->offset, p->max_count, p->max_bytes);
+        store_warm(s, j->queue, j->offset, j->max_count, j->max_bytes);
 }
 
 static void *reader_main(void *arg)
@@ -41,14 +42,14 @@ static void *reader_main(void *arg)
             pthread_cond_wait(&c->wake, &c->lock);
         if (c->stopping)
             break;
-        struct pull *p = c->first;
-        c->first = p->next;
+        struct cold_job *j = c->first;
+        c->first = j->next;
         if (c->first == NULL)
             c->last = &c->first;
         pthread_mutex_unlock(&c->lock);
-        warm(c->store, p);
-        p->task.fn = back;
-        net_loop_post(p->token.conn.loop, &p->task);
+        warm(c->store, j);
+        j->task.fn = back;
+        net_loop_post(j->loop, &j->task);
         pthread_mutex_lock(&c->lock);
     }
     pthread_mutex_unlock(&c->lock);
@@ -78,12 +79,12 @@ struct cold_read *cold_read_new(struct store *store, unsigned threads, struct er
     return c;
 }
 
-void cold_read_submit(struct cold_read *c, struct pull *p)
+void cold_read_submit(struct cold_read *c, struct cold_job *j)
 {
-    p->next = NULL;
+    j->next = NULL;
     pthread_mutex_lock(&c->lock);
-    *c->last = p;
-    c->last = &p->next;
+    *c->last = j;
+    c->last = &j->next;
     pthread_cond_signal(&c->wake);
     pthread_mutex_unlock(&c->lock);
 }
@@ -104,9 +105,9 @@ void cold_read_free(struct cold_read *c)
     if (c == NULL)
         return;
     while (c->first) {
-        struct pull *p = c->first;
-        c->first = p->next;
-        pull_free(p);
+        struct cold_job *j = c->first;
+        c->first = j->next;
+        j->drop(j);
     }
     pthread_mutex_destroy(&c->lock);
     pthread_cond_destroy(&c->wake);

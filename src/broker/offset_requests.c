@@ -23,7 +23,7 @@ static int64_t memory_span(const struct broker *b)
  * A queue whose first message ever is still there and near the log's end is young: a new group begins with that message
  * whatever it asked for. Runs on a loop, so cold data counts as far away and is not waited for.
  */
-static bool is_young(struct broker *b, struct cq *q)
+bool broker_queue_young(struct broker *b, struct cq *q)
 {
     struct store_stats st;
     struct get_result r;
@@ -50,7 +50,7 @@ static void query_consumer_offset(struct rem_request *rq, const void *header)
         reply_offset(rq, offset);
     else if (!h->set_zero_if_not_found)
         rem_reply(rq, RESP_QUERY_NOT_FOUND, "Not found, do not set to zero, maybe this group boot first");
-    else if (is_young(b, store_queue(b->store, h->topic, h->queue_id, false)))
+    else if (broker_queue_young(b, store_queue(b->store, h->topic, h->queue_id, false)))
         reply_offset(rq, 0);
     else
         rem_reply(rq, RESP_QUERY_NOT_FOUND, "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first");

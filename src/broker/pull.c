@@ -4,7 +4,7 @@
  */
 #include "broker/pull.h"
 
-#include "broker/cold_read.h"
+#include "broker/pop_wait.h"
 #include "os/clock.h"
 #include <stdlib.h>
 
@@ -13,11 +13,18 @@ enum {
     COLD_TRIES = 3,
 };
 
-/* The pulls of one loop that wait on one queue. */
+/* The pops of a group that wait for arrivals in a queue. */
+struct pop_link {
+    struct pop_link *next;
+    struct pop_hold *hold;
+};
+
+/* The pulls and pops of one loop that wait on one queue. */
 struct queue_wait {
     struct net_task task; /* "messages arrived", posted once until it ran */
     atomic_bool posted;
     struct list held;
+    struct pop_link *pops;
     struct cq *queue;
     struct broker *broker;
 };
@@ -131,12 +138,39 @@ static struct queue_wait *wait_of(struct broker_loop *bl, struct cq *q)
     return &w->loop[net_loop_id(bl->loop)];
 }
 
+bool pull_link_pops(struct broker_loop *bl, struct cq *q, struct pop_hold *hold)
+{
+    struct queue_wait *w = wait_of(bl, q);
+    if (w == NULL)
+        return false;
+    for (struct pop_link *l = w->pops; l; l = l->next)
+        if (l->hold == hold)
+            return true;
+    struct pop_link *l = malloc(sizeof *l);
+    if (l == NULL)
+        return false;
+    *l = (struct pop_link){w->pops, hold};
+    w->pops = l;
+    return true;
+}
+
+static void free_waiting(struct queue_wait *w)
+{
+    for (struct list *n; (n = list_pop(&w->held));)
+        pull_free(LIST_ENTRY(n, struct pull, node));
+    while (w->pops) {
+        struct pop_link *l = w->pops;
+        w->pops = l->next;
+        pop_wait_drop(l->hold);
+        free(l);
+    }
+}
+
 void pull_free_queue(struct cq *q)
 {
     struct queue_waits *w = *cq_user(q);
     for (unsigned i = 0; w && i < w->count; i++)
-        for (struct list *n; (n = list_pop(&w->loop[i].held));)
-            pull_free(LIST_ENTRY(n, struct pull, node));
+        free_waiting(&w->loop[i]);
     free(w);
     *cq_user(q) = NULL;
 }
@@ -149,6 +183,38 @@ static void stop_waiting(struct broker_loop *bl, struct pull *p)
 }
 
 static void hold(struct broker_loop *bl, struct pull *p, const struct get_result *r);
+
+static void run(struct broker_loop *bl, struct pull *p);
+
+static void warmed(struct net_loop *loop, struct cold_job *j)
+{
+    struct pull *p = LIST_ENTRY(j, struct pull, cold);
+    struct broker_loop *bl = broker_loop_of(p->broker, loop);
+    if (net_ref_get(p->token.conn) == NULL)
+        pull_free(p);
+    else
+        run(bl, p);
+}
+
+static void drop(struct cold_job *j)
+{
+    pull_free(LIST_ENTRY(j, struct pull, cold));
+}
+
+static void read_cold(struct broker_loop *bl, struct pull *p)
+{
+    p->cold = (struct cold_job){
+        .loop = bl->loop,
+        .queue = p->queue,
+        .offset = p->offset,
+        .max_count = p->max_count,
+        .max_bytes = p->max_bytes,
+        .filtered = p->filter.data != NULL,
+        .warmed = warmed,
+        .drop = drop,
+    };
+    cold_read_submit(bl->broker->cold, &p->cold);
+}
 
 /* Reads and answers, or holds, or sends to the cold reader. Takes p. */
 static void run(struct broker_loop *bl, struct pull *p)
@@ -164,7 +230,7 @@ static void run(struct broker_loop *bl, struct pull *p)
             p->cold_tries = 0;
         p->offset = r.next_offset;
         p->cold_tries++;
-        cold_read_submit(bl->broker->cold, p);
+        read_cold(bl, p);
         return;
     }
     if (r.status == GET_FOUND) {
@@ -278,6 +344,8 @@ void pull_wake_task(struct net_loop *loop, struct net_task *task)
         p->woken = true;
         run(bl, p);
     }
+    for (struct pop_link *l = w->pops; l; l = l->next)
+        pop_wait_arrived(bl, l->hold);
 }
 
 void pull_arrived(struct broker *b, struct cq *q, uint64_t loops)
@@ -288,15 +356,6 @@ void pull_arrived(struct broker *b, struct cq *q, uint64_t loops)
         if (i < w->count && !atomic_exchange(&w->loop[i].posted, true))
             net_loop_post(b->pool->loops[i], &w->loop[i].task);
     }
-}
-
-void pull_warmed(struct net_loop *loop, struct pull *p)
-{
-    struct broker_loop *bl = broker_loop_of(p->broker, loop);
-    if (net_ref_get(p->token.conn) == NULL)
-        pull_free(p);
-    else
-        run(bl, p);
 }
 
 /* ---- requests ---- */

@@ -7,14 +7,14 @@
 #define CROCKET_BROKER_PULL_H
 
 #include "broker/broker_loop.h"
+#include "broker/cold_read.h"
 #include "broker/message_filter.h"
 #include "remoting/headers_client.h"
 
 struct pull {
     struct list node; /* held on a queue */
     struct net_timer timer;
-    struct net_task task; /* back from the cold reader */
-    struct pull *next;    /* in the cold reader's queue */
+    struct cold_job cold;
     struct broker *broker;
     struct rem_token token;
     struct topic *topic;
@@ -37,7 +37,5 @@ struct pull *pull_check(struct rem_request *rq, struct broker_loop *bl, const st
 void pull_free(struct pull *p);
 void pull_count(struct broker *b, struct pull *p, int64_t count, int64_t bytes);
 void pull_wake_task(struct net_loop *loop, struct net_task *task);
-/* The cold reader is done with p: on the loop of its connection. */
-void pull_warmed(struct net_loop *loop, struct pull *p);
 
 #endif

@@ -61,20 +61,35 @@ void msg_host_from(struct msg_host *out, const struct net_address *a)
 
 /* ---- answers ---- */
 
+static struct pending_send *pending_of(struct loop_put *p)
+{
+    return LIST_ENTRY(p, struct pending_send, put);
+}
+
 static struct pending_send *pending_new(struct broker_loop *bl)
 {
-    struct pending_send *p = bl->free_sends;
+    struct loop_put *p = bl->free_sends;
     if (p) {
         bl->free_sends = p->next;
-        return p;
+        return pending_of(p);
     }
-    return calloc(1, sizeof *p);
+    return calloc(1, sizeof(struct pending_send));
 }
 
 static void pending_free(struct broker_loop *bl, struct pending_send *p)
 {
-    p->next = bl->free_sends;
-    bl->free_sends = p;
+    p->put.next = bl->free_sends;
+    bl->free_sends = &p->put;
+}
+
+void send_free_all(struct broker_loop *bl)
+{
+    while (bl->free_sends) {
+        struct pending_send *p = pending_of(bl->free_sends);
+        bl->free_sends = p->put.next;
+        buf_free(&p->ids);
+        free(p);
+    }
 }
 
 static void add_recall_handle(struct rem_frame *f, const struct broker *b, const struct pending_send *p)
@@ -133,36 +148,12 @@ int32_t put_failure(struct broker *b, enum put_status status, const char **remar
     }
 }
 
-static void park(struct broker_loop *bl, struct pending_send *p, const struct put_result *r)
+static void send_durable(struct broker_loop *bl, struct loop_put *put, bool flushed)
 {
-    p->next = NULL;
-    p->end_offset = r->end_offset;
-    p->queue_offset = r->queue_offset;
-    p->deadline_ms = net_loop_now_ms(bl->loop) + bl->broker->store_conf->syncFlushTimeout;
-    *bl->parked_last = p;
-    bl->parked_last = &p->next;
-    if (bl->parked_count++ == 0)
-        net_timer_set(bl->loop, &bl->park_timer, bl->broker->store_conf->syncFlushTimeout);
-}
-
-void send_release_parked(struct broker_loop *bl)
-{
-    int64_t flushed = store_flushed(bl->broker->store), now = clock_mono_ms();
-    struct pending_send *p;
-    while ((p = bl->parked_first) && (p->end_offset <= flushed || p->deadline_ms <= now)) {
-        bl->parked_first = p->next;
-        if (bl->parked_first == NULL)
-            bl->parked_last = &bl->parked_first;
-        bl->parked_count--;
-        answer(bl, p, p->end_offset <= flushed ? RESP_SUCCESS : RESP_FLUSH_DISK_TIMEOUT, buf_str(&p->ids),
-               p->queue_offset);
-        buf_clear(&p->ids);
-        pending_free(bl, p);
-    }
-    if (p)
-        net_timer_set(bl->loop, &bl->park_timer, p->deadline_ms - now);
-    else
-        net_timer_cancel(bl->loop, &bl->park_timer);
+    struct pending_send *p = pending_of(put);
+    answer(bl, p, flushed ? RESP_SUCCESS : RESP_FLUSH_DISK_TIMEOUT, buf_str(&p->ids), p->queue_offset);
+    buf_clear(&p->ids);
+    pending_free(bl, p);
 }
 
 static void add_ids(struct buf *out, const struct broker *b, const struct put_result *r)
@@ -176,9 +167,9 @@ static void add_ids(struct buf *out, const struct broker *b, const struct put_re
     }
 }
 
-static void put_done(struct broker_loop *bl, struct loop_put *put, const struct put_result *r)
+static void send_done(struct broker_loop *bl, struct loop_put *put, const struct put_result *r)
 {
-    struct pending_send *p = LIST_ENTRY(put, struct pending_send, put);
+    struct pending_send *p = pending_of(put);
     struct broker *b = bl->broker;
     if (r->status != PUT_OK) {
         const char *remark;
@@ -197,7 +188,8 @@ static void put_done(struct broker_loop *bl, struct loop_put *put, const struct 
         transaction_prepared(b->transactions, p->half_of->name);
     if (p->wait_durable && store_flushed(b->store) < r->end_offset) {
         add_ids(&p->ids, b, r);
-        park(bl, p, r);
+        p->queue_offset = r->queue_offset;
+        broker_loop_park(bl, put, r->end_offset);
         return;
     }
     if (r->count == 1) {
@@ -370,7 +362,8 @@ static struct pending_send *pending_for(struct rem_request *rq, struct broker_lo
         refuse(rq, bl->broker, RESP_SYSTEM_BUSY, "[OVERLOAD]system busy, %u sends wait for the disk", bl->parked_count);
         return NULL;
     }
-    p->put.done = put_done;
+    p->put.done = send_done;
+    p->put.durable = send_durable;
     p->topic = t;
     p->half_of = NULL;
     p->queue_id = queue_id;
@@ -385,7 +378,7 @@ static struct pending_send *pending_for(struct rem_request *rq, struct broker_lo
 
 static void put_failed(struct broker_loop *bl, struct pending_send *p, enum put_status status)
 {
-    put_done(bl, &p->put, &(struct put_result){.status = status});
+    send_done(bl, &p->put, &(struct put_result){.status = status});
 }
 
 /* ---- one message ---- */
@@ -474,7 +467,7 @@ static void send_one(struct rem_request *rq, struct broker_loop *bl, const struc
         p->timed = timed_ms && !real->retry ? real : NULL;
         p->timed_ms = timed_ms;
         bool inner_without_flag = s.inner && !(put.m.sys_flag & MSG_FLAG_INNER_BATCH);
-        enum put_status status = inner_without_flag ? PUT_MESSAGE_ILLEGAL : store_batch_add(bl->batch, &put, p);
+        enum put_status status = inner_without_flag ? PUT_MESSAGE_ILLEGAL : store_batch_add(bl->batch, &put, &p->put);
         if (status != PUT_OK)
             put_failed(bl, p, status);
     } else if (put.queue == NULL) {
@@ -563,7 +556,7 @@ static void send_batch(struct rem_request *rq, struct broker_loop *bl, const str
     struct pending_send *p = pending_for(rq, bl, t, queue_id, &common);
     if (p == NULL)
         return;
-    enum put_status status = store_batch_add_many(bl->batch, puts, n, p);
+    enum put_status status = store_batch_add_many(bl->batch, puts, n, &p->put);
     if (status != PUT_OK)
         put_failed(bl, p, status);
 }

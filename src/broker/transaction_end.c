@@ -163,7 +163,7 @@ static void commit_on_loop(struct broker_loop *bl, const struct msg_view *half)
     struct str topic = real_topic(half);
     struct ending *e = malloc(sizeof *e + topic.len);
     if (e && final_message(bl->broker, half, &put, &t, &changed)) {
-        *e = (struct ending){{committed}, t, half->m.queue_offset, topic.len};
+        *e = (struct ending){{.done = committed}, t, half->m.queue_offset, topic.len};
         memcpy(e->real_topic, topic.ptr, topic.len);
         if (store_batch_add(bl->batch, &put, e) == PUT_OK)
             e = NULL;

@@ -5,17 +5,8 @@
 #include "broker/broker_int.h"
 
 #define UNSUPPORTED(R)                                                                                                 \
-    R(POP_MESSAGE, "pop consumption is not built yet")                                                                 \
-    R(ACK_MESSAGE, "pop consumption is not built yet")                                                                 \
-    R(BATCH_ACK_MESSAGE, "pop consumption is not built yet")                                                           \
-    R(PEEK_MESSAGE, "pop consumption is not built yet")                                                                \
-    R(CHANGE_MESSAGE_INVISIBLETIME, "pop consumption is not built yet")                                                \
-    R(NOTIFICATION, "pop consumption is not built yet")                                                                \
-    R(POLLING_INFO, "pop consumption is not built yet")                                                                \
-    R(POP_ROLLBACK, "pop consumption is not built yet")                                                                \
-    R(QUERY_ASSIGNMENT, "queues are assigned by the clients; assignment by the broker comes with pop consumption")     \
-    R(SET_MESSAGE_REQUEST_MODE, "pop consumption is not built yet")                                                    \
-    R(GET_ALL_MESSAGE_REQUEST_MODE, "pop consumption is not built yet")                                                \
+    R(PEEK_MESSAGE, "peeking, a pop that takes nothing, is not built yet")                                             \
+    R(POP_ROLLBACK, "pops are not kept in RocksDB here")                                                               \
     R(UPDATE_AND_CREATE_STATIC_TOPIC, "static topics are not built yet")                                               \
     R(NOTIFY_MIN_BROKER_ID_CHANGE, "replication is not built yet")                                                     \
     R(EXCHANGE_BROKER_HA_INFO, "replication is not built yet")                                                         \

@@ -229,16 +229,10 @@ static void test_cleaning_and_exports(void **state)
 static void test_every_code_has_an_answer(void **state)
 {
     static const int32_t unsupported[] = {
-        REQ_POP_MESSAGE,
-        REQ_ACK_MESSAGE,
-        REQ_POLLING_INFO,
-        REQ_QUERY_ASSIGNMENT,
         REQ_AUTH_CREATE_USER,
         REQ_AUTH_LIST_ACL,
         REQ_SET_COMMITLOG_READ_MODE,
-        REQ_NOTIFICATION,
         REQ_PEEK_MESSAGE,
-        REQ_BATCH_ACK_MESSAGE,
         REQ_UPDATE_AND_CREATE_STATIC_TOPIC,
     };
     for (size_t i = 0; i < sizeof unsupported / sizeof unsupported[0]; i++) {

@@ -1,0 +1,9 @@
+#include "remoting/headers_pop.h"
+
+REM_HEADER_TABLE(pop_req, HDR_POP_REQ)
+REM_HEADER_TABLE(ack_req, HDR_ACK_REQ)
+REM_HEADER_TABLE(change_invisible_req, HDR_CHANGE_INVISIBLE_REQ)
+REM_HEADER_TABLE(change_invisible_resp, HDR_CHANGE_INVISIBLE_RESP)
+REM_HEADER_TABLE(notification_req, HDR_NOTIFICATION_REQ)
+REM_HEADER_TABLE(polling_info_req, HDR_POLLING_INFO_REQ)
+REM_HEADER_TABLE(peek_req, HDR_PEEK_REQ)
