@@ -384,7 +384,9 @@ static int recover_files(struct reader *in, struct file_list *l, int64_t *min, i
     int r = 0;
     if (n > 0) {
         r = find_end(in, l->starts[n - 1] / CQ_ENTRY_SIZE, end);
-        int64_t from = first + (n > FILES_BACK ? (int64_t)(n - FILES_BACK) * units : 0);
+        /* Without a mark Java's rule; with one more files than that may have been written since. */
+        bool back = n > FILES_BACK && q->set->trusted_end < 0;
+        int64_t from = first + (back ? (int64_t)(n - FILES_BACK) * units : 0);
         if (r == 0)
             r = first_untrusted(in, from, *end, &from);
         if (r == 0 && *end * CQ_ENTRY_SIZE < l->starts[n - 1] + q->set->file_size) {
