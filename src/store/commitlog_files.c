@@ -69,15 +69,22 @@ static int open_segment(struct commitlog *log, int64_t base, bool create, struct
 static int wipe_torn(struct commitlog *log)
 {
     int64_t to = __atomic_load_n(&log->torn_to, __ATOMIC_ACQUIRE);
-    if (to == 0)
-        return 0;
+    int r = __atomic_load_n(&log->sync_error, __ATOMIC_ACQUIRE);
+    if (to == 0 || r)
+        return r;
     /* No append runs while torn_to is set: end and last segment stand still. */
     struct log_segment *seg = clog_tail(log);
-    int r = MUTANT(NO_WIPE_AFTER_FAILED_APPEND)
-                ? 0
-                : log->fs->zero(log->fs, seg->fd, log->written - seg->base, to - log->written);
+    r = MUTANT(NO_WIPE_AFTER_FAILED_APPEND)
+            ? 0
+            : log->fs->zero(log->fs, seg->fd, log->written - seg->base, to - log->written);
     if (r)
         return r;
+    /* A sync in between may have brought it to the disk, where it could outlast the zeros that are only in memory. */
+    r = log->fs->datasync(log->fs, seg->fd);
+    if (r) {
+        __atomic_store_n(&log->sync_error, r, __ATOMIC_RELEASE);
+        return r;
+    }
     __atomic_store_n(&log->problem, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&log->torn_to, 0, __ATOMIC_RELEASE);
     return 0;
