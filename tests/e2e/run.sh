@@ -11,6 +11,7 @@
 #   admin     the Java admin tool: its commands print what is there
 #   filter    consumers that filter by SQL92
 #   exchange  one store directory opened in turn by Java and by the server under test, after clean stops and after kill -9
+#   timer     messages with a delivery time over stops and kill -9
 #   kill      kill -9 during production, with asynchronous and synchronous flush
 #
 # Needs a JDK 11 or later, Maven and Go; downloads only through them. Everything it makes is under build/e2e.
@@ -22,7 +23,7 @@ E2E_DIR=$(cd "$(dirname "$0")" && pwd)
 . "$E2E_DIR/lib.sh"
 . "$E2E_DIR/oracle.sh"
 . "$E2E_DIR/crocket.sh"
-for part in java go admin filter exchange kill; do . "$E2E_DIR/parts/$part.sh"; done
+for part in java go admin filter exchange timer kill; do . "$E2E_DIR/parts/$part.sh"; done
 
 kind=crocket
 case ${1:-} in
@@ -35,11 +36,11 @@ oracle | crocket)
     exit 0
     ;;
 esac
-[ $# -gt 0 ] || set -- java go admin filter exchange kill
+[ $# -gt 0 ] || set -- java go admin filter exchange timer kill
 for part; do
     case $part in
-    java | go | admin | filter | exchange | kill) ;;
-    *) die "there is no part named $part; parts: java go admin filter exchange kill" ;;
+    java | go | admin | filter | exchange | timer | kill) ;;
+    *) die "there is no part named $part; parts: java go admin filter exchange timer kill" ;;
     esac
 done
 [ "$kind" = oracle ] || [ -x "$CROCKET" ] || die "$CROCKET is not there or not executable: build it first or set CROCKET"

@@ -44,7 +44,7 @@ exchange_clean() {
     local kind=$1 dir=$E2E_WORK/exchange acked=$E2E_WORK/exchange.acked state=$E2E_WORK/exchange.state
     local name='exchange:'
     step "$name Java opens a new directory" start_on oracle "$dir" || return
-    step "$name topics and groups" java_run Admin topic=swap:4,swap_empty:3,swap_later:1,swap_half:3 group=swap_group:7 || return
+    step "$name topics and groups" java_run Admin topic=swap:4,swap_empty:3,swap_later:1,swap_half:3,swap_timed:2 group=swap_group:7 || return
     step "$name Java takes 1000" java_run Produce topic=swap count=1000 acked="$acked" batch=8 || return
     step "$name the group consumes them" java_run ConsumeAll topic=swap group=swap_group expected=1000 || return
     step "$name Java takes 3000 more" java_run Produce topic=swap first=1000 count=3000 acked="$acked" batch=8 || return
@@ -52,6 +52,8 @@ exchange_clean() {
     step "$name the state is known" grep -q '^queue swap 3 swap_group consumed [1-9]' "$state" || return
     step "$name Java takes delayed messages (30 s)" java_run Produce topic=swap_later count=5 delay=4 acked="$E2E_WORK/later.acked" || return
     step "$name Java keeps undecided half messages" java_run Transact topic=swap_half group=swap_tx leave=0:40 || return
+    step "$name Java takes timed messages (20 s)" java_run Produce topic=swap_timed count=20 later=20000 \
+        acked="$E2E_WORK/timed.acked" || return
     step "$name Java stops" server_stop oracle "$dir" || return
 
     step "$name $kind opens the directory of Java" start_on "$kind" "$dir" || return
@@ -62,9 +64,12 @@ exchange_clean() {
     step "$name the delayed messages come" java_run ConsumeAll topic=swap_later group=swap_later_group expected=5 || return
     step "$name the half messages are decided" java_run Transact topic=swap_half group=swap_tx own=40 upto=41 || return
     step "$name $kind keeps undecided half messages" java_run Transact topic=swap_half group=swap_tx leave=42:40 || return
+    step "$name the timed messages come" java_run ConsumeAll topic=swap_timed group=swap_timed_group expected=20 || return
     step "$name $kind takes 4000 more" java_run Produce topic=swap first=4000 count=4000 acked="$acked" batch=8 || return
     step "$name $kind takes delayed messages (10 s)" java_run Produce topic=swap_later first=5 count=5 delay=3 \
         acked="$E2E_WORK/later.acked" || return
+    step "$name $kind takes timed messages (15 s)" java_run Produce topic=swap_timed first=20 count=20 later=15000 \
+        acked="$E2E_WORK/timed.acked" || return
     step "$name $kind creates topics and groups" java_run Admin topic=swap_new:2 group=swap_new_group:3 || return
     step "$name the new topic takes 100" java_run Produce topic=swap_new count=100 acked="$E2E_WORK/new.acked" || return
     java_run Admin state=swap:swap_group,swap_empty:swap_group >"$state" 2>&1
@@ -78,6 +83,7 @@ exchange_clean() {
     step "$name the group carries on" java_run ConsumeAll topic=swap group=swap_group expected=4000 || return
     step "$name the delayed messages come" java_run ConsumeAll topic=swap_later group=swap_later_group expected=5 || return
     step "$name the half messages are decided" java_run Transact topic=swap_half group=swap_tx own=82 upto=83 || return
+    step "$name the timed messages come" java_run ConsumeAll topic=swap_timed group=swap_timed_group expected=20 || return
     step "$name Java takes 500 more" java_run Produce topic=swap first=8000 count=500 acked="$acked" batch=8 || return
     step "$name all messages are there" java_run ReadAll topic=swap acked="$acked" exact=true || return
     server_kill oracle "$dir"
@@ -121,10 +127,29 @@ exchange_killed() {
     step "$name the store is sound" exchange_check "$kind" "$dir"
 }
 
+# The same with messages that wait for their time: whoever opens the directory delivers them.
+exchange_timed() {
+    local kind=$1 dir=$E2E_WORK/exchange-timed name='exchange of timed messages after kill -9:' acked=$E2E_WORK/exchange-timed.acked
+    step "$name Java opens a new directory" start_on oracle "$dir" || return
+    step "$name topics" java_run Admin topic=timed_a:2,timed_b:2 || return
+    step "$name Java takes 100 (12 s)" java_run Produce topic=timed_a count=100 later=12000 acked="$acked" || return
+    step "$name Java dies" server_kill oracle "$dir" || return
+    step "$name $kind opens the directory of Java" start_on "$kind" "$dir" || return
+    step "$name they come, once" java_run ConsumeAll topic=timed_a group=timed_group expected=100 || return
+    step "$name $kind takes 100 (12 s)" java_run Produce topic=timed_b count=100 later=12000 acked="$acked" || return
+    step "$name $kind dies" server_kill "$kind" "$dir" || return
+    step "$name Java opens the directory of $kind" start_on oracle "$dir" || return
+    # Java delivers again what was put into the wheel since the checkpoint.
+    step "$name they come" java_run ConsumeAll topic=timed_b group=timed_group expected=100 repeats=true || return
+    server_kill oracle "$dir"
+}
+
 part_exchange() {
     build_java
     exchange_clean "$1"
     kill_leftovers
     exchange_killed "$1"
+    kill_leftovers
+    exchange_timed "$1"
     kill_leftovers
 }

@@ -13,9 +13,10 @@ import org.apache.rocketmq.common.message.MessageExt;
 
 /**
  * Consumes a topic with a push consumer until the expected number of messages came, waits for one too many, and ends after the offsets
- * are stored at the broker. Every body is checked; no id may come twice.
+ * are stored at the broker. Every body is checked; no id may come twice, unless repeats=true.
  *
- * <p>topic= group= expected= tags=* (or sql=) seconds=60 out=FILE (a line for each message: id, queue id, queue offset, CRC of the body).
+ * <p>topic= group= expected= tags=* (or sql=) seconds=60 repeats=false out=FILE (a line for each message: id, queue id, queue offset,
+ * CRC of the body).
  */
 public final class ConsumeAll {
     private ConsumeAll() {
@@ -26,6 +27,7 @@ public final class ConsumeAll {
         int expected = arguments.number("expected");
         String file = arguments.text("out", "");
         PrintStream out = file.isEmpty() ? null : new PrintStream(file);
+        boolean repeats = Boolean.parseBoolean(arguments.text("repeats", "false"));
         Set<Long> seen = new HashSet<>();
         AtomicReference<String> trouble = new AtomicReference<>();
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(arguments.text("group"));
@@ -39,7 +41,7 @@ public final class ConsumeAll {
                 for (MessageExt message : messages) {
                     try {
                         long id = Body.verifiedId(message);
-                        if (!seen.add(id)) {
+                        if (!seen.add(id) && !repeats) {
                             trouble.compareAndSet(null, "message " + id + " came twice");
                         }
                         if (out != null) {

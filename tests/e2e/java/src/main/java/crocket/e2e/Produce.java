@@ -24,7 +24,7 @@ import org.apache.rocketmq.common.message.MessageQueue;
  * id, message id, queue id, queue offset.
  *
  * <p>topic= count= first=0 acked=FILE inflight=64 batch=0 (every 16th request a batch of so many) delay=0 (delay level)
- * queues=0 (message i to queue i modulo so many; 0: the client chooses).
+ * later=0 (ms until delivery) queues=0 (message i to queue i modulo so many; 0: the client chooses).
  * Stops at the first failed send and never sends a message twice, so that what it wrote down is what the server promised.
  * Exit status 0: all acknowledged; 3: a send failed.
  */
@@ -66,6 +66,7 @@ public final class Produce {
         String topic = arguments.text("topic");
         int batch = arguments.number("batch", 0);
         int delay = arguments.number("delay", 0);
+        int later = arguments.number("later", 0);
         int queues = arguments.number("queues", 0);
         long next = arguments.number("first", 0);
         long end = next + count;
@@ -77,6 +78,9 @@ public final class Produce {
                 Message message = new Message(topic, Body.tagOf(next), Body.keyOf(next), Body.of(next));
                 if (delay > 0) {
                     message.setDelayTimeLevel(delay);
+                }
+                if (later > 0) {
+                    message.setDelayTimeMs(later);
                 }
                 messages.add(message);
             }
