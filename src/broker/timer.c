@@ -46,7 +46,7 @@ static bool take_in(struct timer *t, struct arrivals *a, const struct store_entr
         t->touched_end = e->physical_offset + e->size;
     if (timers_known(t->files, e->physical_offset))
         return true;
-    if (!store_peek(t->b->store, e->physical_offset, &t->pin, &v)) {
+    if (!store_read_next(t->b->store, e->physical_offset, &t->window, &v)) {
         timer_leave_out(e->physical_offset, "it is not in the log any more");
         return true;
     }
@@ -134,7 +134,6 @@ static bool enqueue(struct timer *t)
     if (i < n && a->bytes < TIMER_BATCH_BYTES)
         t->retry_ms = clock_mono_ms() + 1000;
     i = put_in(t, a, i);
-    store_unpin(&t->pin);
     free(a);
     timers_set_queue_offset(t->files, offset + (int64_t)i);
     t->changed |= i > 0;
@@ -301,13 +300,13 @@ void timer_free(struct timer *t)
     if (t == NULL)
         return;
     timer_stop(t);
-    store_unpin(&t->pin);
     if (t->files) {
         bool durable = store_wait_flushed(t->b->store, t->touched_end);
         if (timers_close(t->files, durable, &err) < 0 || timer_metrics_save(t->metrics, &err) < 0)
             LOG(LOG_ERROR, "broker", "%s", err.text);
     }
     timer_slot_free(&t->slot);
+    store_window_free(&t->window);
     timer_metrics_free(t->metrics);
     store_batch_free(t->batch);
     buf_free(&t->properties);

@@ -64,7 +64,7 @@ struct timer {
     struct waker waker;
     atomic_bool stopping;
     struct store_batch *batch;
-    struct log_segment *pin;
+    struct store_window window;
     struct buf properties;
     struct topic *last_topic;
     struct timer_slot slot;

@@ -39,7 +39,7 @@ static bool note_deleted(struct timer *t, const struct tlog_unit *u)
     struct timer_slot *s = &t->slot;
     struct msg_view v;
     struct timer_seen seen;
-    if (!store_peek(t->b->store, u->physical_offset, &t->pin, &v))
+    if (!store_read_next(t->b->store, u->physical_offset, &t->window, &v))
         return true;
     timer_look(v.m.properties, &seen);
     if (seen.delete_key.len == 0 || map_get(&s->deleted, seen.delete_key))
@@ -177,7 +177,7 @@ static enum timer_added deliver_one(struct timer *t, const struct tlog_unit *u, 
     bool roll = u->magic & TLOG_ROLL;
     if (takes_back(u))
         return TIMER_LEFT_OUT;
-    if (!store_peek(t->b->store, u->physical_offset, &t->pin, &v))
+    if (!store_read_next(t->b->store, u->physical_offset, &t->window, &v))
         return timer_leave_out(u->physical_offset, "it is not in the log any more");
     timer_look(v.m.properties, &seen);
     if (seen.real_topic.len && is_deleted(t, &seen))
@@ -244,6 +244,5 @@ bool timer_deliver(struct timer *t, int64_t now_ms)
     t->changed = true;
     if (s->next >= s->n_units && s->n_starts <= 1)
         finish(t);
-    store_unpin(&t->pin);
     return true;
 }

@@ -359,25 +359,6 @@ enum get_status store_look(struct store *s, int64_t physical_offset, struct stor
     return status;
 }
 
-bool store_peek(struct store *s, int64_t physical_offset, struct log_segment **pin, struct msg_view *view)
-{
-    struct reader r = {.s = s, .seg = *pin, .may_block = true};
-    if (physical_offset < clog_min(s->log))
-        return false;
-    if (r.seg == NULL || physical_offset < r.seg->base || physical_offset >= r.seg->base + r.seg->size) {
-        store_unpin(pin);
-        r.seg = *pin = clog_pin(s->log, physical_offset);
-    }
-    return r.seg && look_in(&r, physical_offset - r.seg->base, view) == GET_FOUND;
-}
-
-void store_unpin(struct log_segment **pin)
-{
-    if (*pin)
-        seg_release(*pin);
-    *pin = NULL;
-}
-
 void store_range_retain(struct store_range *r)
 {
     seg_retain(r->segment);

@@ -174,10 +174,15 @@ enum get_status store_look(struct store *s, int64_t physical_offset, struct stor
 /* One record by physical offset, copied to out (appended). May block. False when there is no record at that offset, or
  * a damaged one (reported). */
 bool store_read(struct store *s, int64_t physical_offset, struct buf *out, struct msg_view *view);
-/* The same without copying, for many records one after the other: the view holds while *pin does. *pin is NULL at
- * first, is changed by the next call, and ends with store_unpin. */
-bool store_peek(struct store *s, int64_t physical_offset, struct log_segment **pin, struct msg_view *view);
-void store_unpin(struct log_segment **pin);
+/* The same for many records one after the other, about in the order of the log: it is read in pieces, large ones where
+ * the records lie close together. The view holds until the next call. Zero at first; freed by store_window_free. */
+struct store_window {
+    uint8_t *data;
+    size_t cap, len, want;
+    int64_t at;
+};
+bool store_read_next(struct store *s, int64_t physical_offset, struct store_window *w, struct msg_view *view);
+void store_window_free(struct store_window *w);
 /* Hint: this part of the log will be wanted soon. Starts reading what may not be in memory. */
 void store_want(struct store *s, int64_t physical_offset, int64_t n);
 
