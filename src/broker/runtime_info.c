@@ -1,7 +1,7 @@
 /*
  * 28: the broker's state as a table of texts, with the keys of Java's broker. Tools and exporters read most of them as
- * numbers, so also what this broker does not have (thread pools, a transient store pool) is there, with the value it has
- * where it is idle.
+ * numbers, so also what this broker does not have (thread pools, a transient store pool) is there, with the value it
+ * has where it is idle.
  */
 #include "broker/admin_int.h"
 
