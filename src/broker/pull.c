@@ -11,6 +11,8 @@
 enum {
     COPY_MAX = 12 * 1024, /* up to here copying a range costs less than a sendfile for it */
     COLD_TRIES = 3,
+    FILTER_TURNS =
+        16, /* so often a pull looks at maxFilterMessageSize / 20 entries before the client has to ask again */
 };
 
 /* The pops of a group that wait for arrivals in a queue. */
@@ -186,14 +188,19 @@ static void hold(struct broker_loop *bl, struct pull *p, const struct get_result
 
 static void run(struct broker_loop *bl, struct pull *p);
 
-static void warmed(struct net_loop *loop, struct cold_job *j)
+/* Again, after other work of the loop. */
+static void run_again(struct net_loop *loop, struct pull *p)
 {
-    struct pull *p = LIST_ENTRY(j, struct pull, cold);
     struct broker_loop *bl = broker_loop_of(p->broker, loop);
     if (net_ref_get(p->token.conn) == NULL)
         pull_free(p);
     else
         run(bl, p);
+}
+
+static void warmed(struct net_loop *loop, struct cold_job *j)
+{
+    run_again(loop, LIST_ENTRY(j, struct pull, cold));
 }
 
 static void drop(struct cold_job *j)
@@ -286,8 +293,28 @@ static bool waits_for_messages(const struct pull *p, const struct get_result *r)
     return (r->status == GET_NO_MESSAGE_IN_QUEUE || r->status == GET_NO_MATCHED_LOGIC_QUEUE) && p->first_offset == 0;
 }
 
+static void go_on(struct net_loop *loop, struct net_task *task)
+{
+    run_again(loop, LIST_ENTRY(task, struct pull, task));
+}
+
+/* A filter that finds nothing in one turn looks further in the next round of the loop, after what others want: asking
+ * again would cost the client more than the search. */
+static bool filters_on(struct broker_loop *bl, struct pull *p, const struct get_result *r)
+{
+    if (r->status != GET_NO_MATCHED_MESSAGE || r->next_offset >= r->max_offset || p->filter_turns == FILTER_TURNS)
+        return false;
+    p->filter_turns++;
+    p->offset = r->next_offset;
+    p->task.fn = go_on;
+    net_loop_post(bl->loop, &p->task);
+    return true;
+}
+
 static void hold(struct broker_loop *bl, struct pull *p, const struct get_result *r)
 {
+    if (filters_on(bl, p, r))
+        return;
     struct queue_wait *w = p->hold_ms > 0 && waits_for_messages(p, r) ? wait_of(bl, p->queue) : NULL;
     if (w == NULL) {
         answer_not_found(p, r);

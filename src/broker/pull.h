@@ -15,6 +15,7 @@ struct pull {
     struct list node; /* held on a queue */
     struct net_timer timer;
     struct cold_job cold;
+    struct net_task task; /* to go on filtering */
     struct broker *broker;
     struct rem_token token;
     struct topic *topic;
@@ -29,6 +30,7 @@ struct pull {
     int32_t hold_ms; /* 0: answer at once */
     int64_t deadline_ms;
     int cold_tries;
+    int filter_turns; /* how often it went on behind entries that its filter refused */
     bool woken;
 };
 

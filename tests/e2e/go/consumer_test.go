@@ -65,6 +65,24 @@ func TestTagFilter(t *testing.T) {
 	one.expectExactly(t, single)
 }
 
+func TestSQL92Filter(t *testing.T) {
+	t.Parallel()
+	topic := newTopic(t, 2)
+	p := newProducer(t)
+	wanted := []string{}
+	for i := 0; i < 60; i++ {
+		message := primitive.NewMessage(topic, []byte(fmt.Sprintf("m-%d", i))).WithTag([]string{"TagA", "TagB"}[i%2])
+		message.WithProperty("number", fmt.Sprint(i))
+		_, err := p.SendSync(context.Background(), message)
+		must(t, err)
+		if i >= 20 && i <= 39 && i%2 == 0 {
+			wanted = append(wanted, string(message.Body))
+		}
+	}
+	got := collect(t, topic, consumer.MessageSelector{Type: consumer.SQL92, Expression: "number BETWEEN 20 AND 39 AND TAGS = 'TagA'"})
+	got.expectExactly(t, wanted)
+}
+
 func TestRetryThenDeadLetter(t *testing.T) {
 	t.Parallel()
 	topic := newTopic(t, 1)

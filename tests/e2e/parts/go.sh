@@ -10,7 +10,8 @@ part_go() {
         return
     fi
     begin=$(seconds)
-    server_start "$kind" "$dir" transactionCheckInterval=2000 transactionTimeOut=2000 transactionOpBatchInterval=500 ||
+    server_start "$kind" "$dir" enablePropertyFilter=true transactionCheckInterval=2000 transactionTimeOut=2000 \
+        transactionOpBatchInterval=500 ||
         { fail 'go: the server starts'; return; }
     if (cd "$E2E_WORK" && HOME=$E2E_BUILD/home CROCKET_E2E_NAMESRV=$NAMESRV CROCKET_E2E_BROKER=$E2E_BROKER \
         CROCKET_E2E_BROKER_ADDR=127.0.0.1:$BROKER_PORT "$E2E_BUILD/go-client.test" -test.v -test.timeout 300s) >"$log" 2>&1; then
