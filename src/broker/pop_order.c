@@ -123,6 +123,14 @@ static void write_map(const struct pop_order *o, struct jw *w, const char *name,
     jw_end_object(w);
 }
 
+static bool any_visible(const struct pop_order *o)
+{
+    for (uint32_t i = 0; i < o->count; i++)
+        if (o->visible[i])
+            return true;
+    return false;
+}
+
 void pop_order_write(const struct pop_order *o, struct jw *w)
 {
     jw_begin_object(w);
@@ -136,7 +144,8 @@ void pop_order_write(const struct pop_order *o, struct jw *w)
         jw_i64(w, i ? o->offset[i] - o->offset[0] : o->offset[0]);
     jw_end_array(w);
     write_map(o, w, "oc", true);
-    write_map(o, w, "ot", false);
+    if (any_visible(o))
+        write_map(o, w, "ot", false);
     jw_ki64(w, "popTime", o->pop_time);
     jw_end_object(w);
 }

@@ -7,32 +7,21 @@
 
 /* ---- writing ---- */
 
-static void write_key(struct buf *out, const struct pop_key *k, const struct pop_acks *a, bool batch)
+/* offset: of the message acknowledged, or where the checkpoint starts; -1 for a batch. */
+static void write_key(struct buf *out, const struct pop_key *k, int64_t offset)
 {
     buf_add_str(out, k->topic);
     buf_add_byte(out, '@');
     buf_add_i64(out, k->queue_id);
     buf_add_byte(out, '@');
-    if (batch) {
-        buf_add_byte(out, '[');
-        for (size_t i = 0; i < a->count; i++) {
-            if (i)
-                buf_add_lit(out, ", ");
-            buf_add_i64(out, a->offset[i]);
-        }
-        buf_add_byte(out, ']');
-    } else {
-        buf_add_i64(out, a ? a->offset[0] : k->start_offset);
-    }
+    buf_add_i64(out, offset);
     buf_add_byte(out, '@');
     buf_add_str(out, k->group);
     buf_add_byte(out, '@');
     buf_add_i64(out, k->pop_time);
     buf_add_byte(out, '@');
-    if (!batch) {
-        buf_add_str(out, k->broker_name);
-        buf_add_byte(out, '@');
-    }
+    buf_add_str(out, k->broker_name);
+    buf_add_byte(out, '@');
 }
 
 /*
@@ -42,7 +31,8 @@ static void write_key(struct buf *out, const struct pop_key *k, const struct pop
  */
 static void finish(struct msg *m, const char *tag, int64_t now, struct buf *body, struct buf *properties)
 {
-    buf_add_str(properties, str_from(tag));
+    /* A batch's key ends like any acknowledgement's. */
+    buf_add_str(properties, str_eqz(str_from(tag), TAG_CHECKPOINT) ? STR_LIT(TAG_CHECKPOINT) : STR_LIT(TAG_ACK));
     buf_add_byte(properties, 2);
     msg_property_add(properties, STR_LIT(MSG_PROP_TAGS), str_from(tag));
     char number[24];
@@ -80,7 +70,7 @@ void pop_checkpoint_record(const struct pop_checkpoint *c, int64_t now, struct b
     jw_kstr(&w, "t", c->key.topic);
     jw_end_object(&w);
     begin_properties(properties);
-    write_key(properties, &c->key, NULL, false);
+    write_key(properties, &c->key, c->key.start_offset);
     finish(m, TAG_CHECKPOINT, now, body, properties);
 }
 
@@ -106,7 +96,7 @@ void pop_acks_record(const struct pop_acks *a, bool batch, int64_t now, struct b
     jw_kstr(&w, "t", a->key.topic);
     jw_end_object(&w);
     begin_properties(properties);
-    write_key(properties, &a->key, a, batch);
+    write_key(properties, &a->key, batch ? -1 : a->offset[0]);
     finish(m, batch ? TAG_BATCH_ACK : TAG_ACK, now, body, properties);
 }
 

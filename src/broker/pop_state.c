@@ -105,6 +105,7 @@ int pop_state_persist(struct broker *b, struct err *err)
     struct buf text = {0};
     struct writing wr = {0};
     jw_init(&wr.w, &text);
+    wr.w.pretty = true;
     jw_begin_object(&wr.w);
     jw_kobject(&wr.w, "table");
     pop_table_each(s->table, write_queue, &wr);
