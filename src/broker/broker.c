@@ -123,7 +123,7 @@ static int open_files(struct broker *b, struct err *err)
     if (topic_create_system(b->topics, b->conf->cluster_name, b->conf->broker_name, b->conf->default_topic_queue_nums,
                             b->conf->auto_create_topic, b->conf->cluster_topic, b->conf->broker_topic, err) < 0)
         return -1;
-    if (pop_state_new(b, err) < 0)
+    if (pop_state_new(b, err) < 0 || pop_revive_load(b->revive, err) < 0)
         return -1;
     return !b->conf->trace_topic ||
                    topic_ensure(b->topics, str_from(b->conf->trace_topic_name), 1, PERM_READ | PERM_WRITE, 0, err)

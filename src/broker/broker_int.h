@@ -109,6 +109,8 @@ int pop_state_persist(struct broker *b, struct err *err);
 
 /* pop_revive.c: what was popped and not acknowledged in time comes back */
 struct pop_revive *pop_revive_new(struct broker *b);
+/* Reads what the log knows and the saved offsets do not; before anything is popped. */
+int pop_revive_load(struct pop_revive *r, struct err *err);
 int pop_revive_start(struct pop_revive *r, struct err *err);
 void pop_revive_stop(struct pop_revive *r);
 void pop_revive_free(struct pop_revive *r);

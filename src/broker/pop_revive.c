@@ -7,6 +7,7 @@
  */
 #include "base/log.h"
 #include "base/map.h"
+#include "broker/config_file.h"
 #include "broker/pop.h"
 #include "broker/pop_wait.h"
 #include "broker/send.h"
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #define REVIVE_GROUP   "CID_RMQ_SYS_REVIVE_GROUP"
 #define PROP_FIRST_POP "1ST_POP_TIME"
@@ -33,6 +35,7 @@ enum {
     BATCH_MAX = 256,       /* messages in one write */
     REWRITE_SPAN = 100000, /* records behind an open checkpoint before it is written anew */
     REWRITE_AHEAD_MS = 30000,
+    SAVED_MARGIN_MS = 2000, /* offsets may be so much older than their file */
 };
 
 struct open_checkpoint {
@@ -65,6 +68,8 @@ struct pop_revive {
     struct buf key, record, body, properties, topic;
     struct arena arena;
     bool failed; /* the last batch */
+    bool loading;
+    int64_t offsets_saved; /* when consumerOffset.json was written */
 };
 
 /* ---- open checkpoints ---- */
@@ -117,6 +122,19 @@ static struct open_checkpoint *checkpoint_new(const struct pop_checkpoint *c)
         at += texts[i]->len;
     }
     return o;
+}
+
+/* After a sudden death the saved offsets are behind the pops of the last seconds, whose checkpoints know better.
+ * Offsets saved after a pop are left as they are: an operator may have set them. */
+static void restore_offset(struct pop_revive *r, const struct pop_checkpoint *c, int64_t store_time)
+{
+    const struct pop_key *k = &c->key;
+    struct offset_manager *offsets = r->b->offsets;
+    if (c->count == 0 || store_time < r->offsets_saved - SAVED_MARGIN_MS)
+        return;
+    int64_t end = k->start_offset + c->diff[c->count - 1] + 1;
+    if (end > offset_query(offsets, k->group, k->topic, k->queue_id))
+        offset_commit(offsets, k->group, k->topic, k->queue_id, end);
 }
 
 static void open_one(struct pop_revive *r, int32_t id, int64_t revive_offset, int64_t store_time,
@@ -172,6 +190,8 @@ static void take_record(struct pop_revive *r, int32_t id, const struct msg_view 
     arena_reset(&r->arena);
     switch (pop_record_read(&v->m, &r->arena, str_from(r->b->conf->broker_name), &record)) {
     case POP_RECORD_CHECKPOINT:
+        if (r->loading)
+            restore_offset(r, &record.checkpoint, v->m.store_time);
         open_one(r, id, v->m.queue_offset, v->m.store_time, &record.checkpoint);
         break;
     case POP_RECORD_ACKS:
@@ -435,11 +455,15 @@ struct pop_revive *pop_revive_new(struct broker *b)
     return r;
 }
 
-int pop_revive_start(struct pop_revive *r, struct err *err)
+int pop_revive_load(struct pop_revive *r, struct err *err)
 {
     struct broker *b = r->b;
     struct topic *t = b->pop->revive_topic;
-    r->batch = store_batch_new(b->store);
+    struct stat st;
+    char *path = config_file_path(b->config_dir, "consumerOffset.json");
+    if (path && stat(path, &st) == 0)
+        r->offsets_saved = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+    free(path);
     r->wheel_time = clock_wall_ms() / SLOT_MS * SLOT_MS;
     for (int32_t id = 0; id < b->conf->revive_queue_nums; id++) {
         struct revive_queue *q = &r->queues[id];
@@ -449,6 +473,16 @@ int pop_revive_start(struct pop_revive *r, struct err *err)
         if (q->queue == NULL)
             return err_set(err, EINVAL, "topic %s has no queue %d; set reviveQueueNum to what it has", t->name.ptr, id);
     }
+    r->loading = true;
+    while (follow(r))
+        ;
+    r->loading = false;
+    return r->failed ? err_set(err, ENOMEM, "out of memory for the checkpoints of pops") : 0;
+}
+
+int pop_revive_start(struct pop_revive *r, struct err *err)
+{
+    r->batch = store_batch_new(r->b->store);
     if (r->batch == NULL)
         return err_set(err, ENOMEM, "out of memory for reviving messages");
     int e = thread_start(&r->thread, "pop-revive", run, r);

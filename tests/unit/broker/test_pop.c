@@ -32,8 +32,10 @@ static int teardown(void **state)
     return 0;
 }
 
-static void restart(void)
+/* forget: the saved offsets are lost, as those of the last seconds are by a sudden death. */
+static void start_again(bool forget)
 {
+    char path[400];
     struct err err = {0};
     struct broker_options o = {&f.conf, &f.store_conf, "127.0.0.1", f.config_file};
     client_free(c);
@@ -41,6 +43,10 @@ static void restart(void)
     net_pool_stop(&f.pool);
     broker_free(f.b);
     net_pool_free(&f.pool);
+    for (int i = 0; forget && i < 2; i++) {
+        snprintf(path, sizeof path, "%s/config/consumerOffset.json%s", f.dir.path, i ? ".bak" : "");
+        unlink(path);
+    }
     assert_int_equal(net_pool_init(&f.pool, 2, &err), 0);
     if (broker_create(&f.b, &o, &f.pool, &err) < 0)
         fail_msg("%s", err.text);
@@ -48,6 +54,11 @@ static void restart(void)
     if (broker_start(f.b, &err) < 0)
         fail_msg("%s", err.text);
     c = client_new(&f);
+}
+
+static void restart(void)
+{
+    start_again(false);
 }
 
 static void send_pop(struct client *to, const char *topic, const char *group, const char *max, const char *invisible,
@@ -163,6 +174,18 @@ static void test_restart(void **state)
     /* What was stored again is not stored again by the next start. */
     restart();
     assert_int_equal(pop("T", "G", "3", "60000", "2000"), RESP_POLLING_TIMEOUT);
+}
+
+static void test_offsets_come_from_the_log(void **state)
+{
+    char handle[200];
+    prepare("T", 3);
+    assert_int_equal(pop("T", "G", "2", "60000", "0"), RESP_SUCCESS);
+    handle_of(handle, sizeof handle, "0", "0", "0");
+    assert_int_equal(ack("T", "G", "0", "0", handle), RESP_SUCCESS);
+    start_again(true);
+    assert_int_equal(pop("T", "G", "3", "60000", "0"), RESP_SUCCESS);
+    expect_field(c, "msgOffsetInfo", "0 0 2");
 }
 
 static void test_retry_topic_v2(void **state)
@@ -303,6 +326,7 @@ int main(void)
         TEST(test_given_once),
         TEST(test_comes_back),
         TEST(test_restart),
+        TEST(test_offsets_come_from_the_log),
         TEST(test_waiting),
         TEST(test_many_clients),
         TEST(test_order_outlives_restart),
