@@ -221,7 +221,6 @@ static bool get(struct broker *b, struct pop *p, struct pop_queue *pq, struct cq
 static void pop_ordered(struct broker *b, struct pop *p, struct pop_queue *pq, struct cq *q, int64_t start)
 {
     int64_t now = clock_wall_ms(), free_at, next;
-    /* Until the end, so that acknowledgements come before or after all of it. */
     pthread_mutex_lock(&pq->lock);
     bool blocked = pop_order_blocked(&pq->order, pop_attempt(p), p->invisible_ms, now, &free_at);
     pthread_mutex_unlock(&pq->lock);
