@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct store_report report;
     struct err err;
     must(store_check(fs, &o, &report, &err) == 0);
-    struct store_dump_filter f = {.queue_id = -1, .to = INT64_MAX, .count = -1};
+    struct store_dump_filter f = {.queue_id = -1, .to = INT64_MAX, .since = INT64_MIN, .until = INT64_MAX, .count = -1};
     struct store_dump_sink sink = {NULL, message, damage, NULL};
     int64_t n = store_dump_messages(fs, "/s", NULL, &f, &sink, &err);
     must(n >= report.messages);
