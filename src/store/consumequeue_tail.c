@@ -143,6 +143,9 @@ static int64_t position(struct cq *q, int64_t queue_offset, int64_t next)
         for (; next < queue_offset; next++)
             if (!put(q, next, 0, CQ_PREBLANK_SIZE, 0))
                 return -2;
+        /* As the next start finds it: a queue begins behind its leading blanks. */
+        if (!has_entries)
+            atomic_store_explicit(&q->min, next, memory_order_relaxed);
         return next;
     }
     if (has_entries)

@@ -14,7 +14,7 @@ struct store_dump_filter {
     int64_t queue_id;     /* -1: any */
     const char *key;      /* one of KEYS, or the unique key; NULL: any */
     int64_t from, to;     /* log offsets [from, to); from need not be where a message begins */
-    int64_t since, until; /* store times in ms, [since, until) */
+    int64_t since, until; /* store times in ms, [since, until); INT64_MIN and INT64_MAX: any */
     int64_t count;        /* at most so many messages; -1: all */
 };
 

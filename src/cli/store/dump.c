@@ -180,6 +180,7 @@ int store_tool_filter(const struct args *a, struct store_dump_filter *f, struct 
                                     .queue_id = -1,
                                     .key = args_get(a, "key"),
                                     .to = INT64_MAX,
+                                    .since = INT64_MIN,
                                     .until = INT64_MAX,
                                     .count = -1};
     return args_i64(a, "queue", 0, INT32_MAX, &f->queue_id, err) || args_i64(a, "from", 0, INT64_MAX, &f->from, err) ||

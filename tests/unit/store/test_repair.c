@@ -205,6 +205,27 @@ static void test_rebuild(void **state)
     assert_int_equal(problems(f), 0);
 }
 
+/* A queue whose first messages are damaged begins behind them, in the start that builds it and in every later one. */
+static void test_minimum_stays(void **state)
+{
+    struct fixture *f = *state;
+    struct told told;
+    char junk[3000];
+    memset(junk, 'j', sizeof junk);
+    patch(f, 0, junk, sizeof junk);
+    assert_int_equal(repair(f, REPAIR_SKIP, false, &told).damages, 1);
+    fixture_open(f, true);
+    int64_t min = cq_min(store_queue(f->s, str_from("T"), 0, false));
+    assert_true(min > 0);
+    fixture_expect(f, "T", 0, min, MESSAGES);
+    for (int i = 0; i < 2; i++) {
+        fixture_close(f);
+        fixture_open(f, true);
+        assert_int_equal(cq_min(store_queue(f->s, str_from("T"), 0, false)), min);
+        fixture_expect(f, "T", 0, min, MESSAGES);
+    }
+}
+
 static void test_running(void **state)
 {
     struct fixture *f = *state;
@@ -221,6 +242,7 @@ static void test_running(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
-    const struct CMUnitTest tests[] = {T(skip), T(skip_to_the_end_of_a_file), T(cut), T(rebuild), T(running)};
+    const struct CMUnitTest tests[] = {T(skip),   T(skip_to_the_end_of_a_file), T(cut), T(rebuild), T(minimum_stays),
+                                       T(running)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
