@@ -29,8 +29,12 @@ static void decode(struct tcheck_java *c, const uint8_t *p)
 {
     int64_t *const values[] = {&c->read_ms,       &c->log_flushed, &c->queue_offset, &c->master_queue_offset,
                                &c->state_version, &c->timestamp,   &c->counter};
-    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         *values[i] = (int64_t)get_be64(p + i * 8);
+        /* No time, offset or count: spoiled. */
+        if (*values[i] < 0 || *values[i] > INT64_MAX / 2)
+            *values[i] = 0;
+    }
 }
 
 static void read_live(struct tcheck *c, const uint8_t *page, const char *boot_id)

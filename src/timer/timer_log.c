@@ -50,7 +50,8 @@ static bool unit_read(const uint8_t *p, struct tlog_unit *u)
         .size = (int32_t)get_be32(p + 36),
         .topic_hash = (int32_t)get_be32(p + 40),
     };
-    return get_be32(p) == TLOG_UNIT && (u->magic & ~0xF) == 0;
+    return get_be32(p) == TLOG_UNIT && (u->magic & ~0xF) == 0 && u->write_ms >= 0 && u->write_ms < INT64_MAX / 2 &&
+           u->physical_offset >= 0 && u->physical_offset < INT64_MAX / 2;
 }
 
 static void unit_write(uint8_t *p, const struct tlog_unit *u)
@@ -247,7 +248,7 @@ static bool scan_file(struct tlog *t, const struct tlog_file *f, int64_t pos, ui
                 return true;
             if (at + TLOG_UNIT > got)
                 return false; /* no unit fits here, so none stands here */
-            if (!unit_read(buf + at, &u) || u.prev >= pos || u.physical_offset < 0 || u.size <= 0 || !fn(arg, pos, &u))
+            if (!unit_read(buf + at, &u) || u.prev >= pos || u.size <= 0 || !fn(arg, pos, &u))
                 return false;
         }
         *end = pos;

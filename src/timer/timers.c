@@ -164,7 +164,7 @@ static void sum(void *arg, const struct wheel_slot *s)
 static int recover(struct timers *t, bool wheel_lost, struct err *err)
 {
     bool live = t->check.have_live && !wheel_lost;
-    int64_t flushed = t->check.java.log_flushed;
+    int64_t flushed = t->check.java.log_flushed > 0 ? t->check.java.log_flushed : 0;
     struct recovery r = {.t = t, .min_first = INT64_MAX};
     r.known_from = live ? t->check.live.log_end : flushed - KNOWN_SLACK * (int64_t)TLOG_UNIT;
     int64_t from = wheel_lost ? tlog_min(t->log)

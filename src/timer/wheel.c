@@ -139,7 +139,7 @@ void wheel_each(struct wheel *w, int64_t from, void (*fn)(void *arg, const struc
     for (int64_t i = 0; i < w->slots; i++) {
         const uint8_t *p = w->map + (size_t)i * SLOT;
         int64_t step = load64(p);
-        if (step <= 0 || step % w->slots != i || step < from / w->precision)
+        if (step <= 0 || step > INT64_MAX / w->precision || step % w->slots != i || step < from / w->precision)
             continue;
         struct wheel_slot s = {step * w->precision, load64(p + AT_FIRST), load64(p + AT_LAST), load32(p + AT_NUM)};
         fn(arg, &s);
