@@ -21,18 +21,22 @@ static void truncate_queue(void *arg, struct cq *q)
     int64_t persisted = atomic_load_explicit(&q->persisted, memory_order_relaxed), last_end = 0;
     while (lo < hi) {
         struct store_entry e;
-        int64_t mid = lo + (hi - lo) / 2;
-        int r = cq_peek(q, mid, &e, 1);
+        int64_t mid = lo + (hi - lo) / 2, at = mid;
+        int r = cq_peek(q, at, &e, 1);
+        /* A damaged entry says nothing about where it stands; the next good one does. */
+        while (r == 1 && !cq_entry_valid(&e) && at + 1 < hi)
+            r = cq_peek(q, ++at, &e, 1);
         if (r != 1) {
             cut->error = r < 0 ? r : -ENODATA;
             cut->failed = q;
             return;
         }
-        if (!cq_entry_preblank(&e) &&
-            e.physical_offset + (MUTANT(QUEUES_CUT_TOO_LATE) ? 0 : e.size) > cut->physical_end) {
+        if (!cq_entry_valid(&e) ||
+            (!cq_entry_preblank(&e) &&
+             e.physical_offset + (MUTANT(QUEUES_CUT_TOO_LATE) ? 0 : e.size) > cut->physical_end)) {
             hi = mid;
         } else {
-            lo = mid + 1;
+            lo = at + 1;
             last_end = cq_entry_preblank(&e) ? last_end : e.physical_offset + e.size;
         }
     }
