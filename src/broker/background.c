@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "broker/broker_int.h"
-#include "broker/consumer_filter.h"
+#include "broker/filter/consumer_filter.h"
 #include "os/clock.h"
 #include <errno.h>
 #include <pthread.h>

@@ -7,12 +7,12 @@
 #include "base/log.h"
 #include "broker/background.h"
 #include "broker/broker_loop.h"
-#include "broker/cold_read.h"
-#include "broker/consumer_filter.h"
-#include "broker/pull.h"
-#include "broker/send.h"
-#include "broker/timer.h"
-#include "broker/transaction.h"
+#include "broker/filter/consumer_filter.h"
+#include "broker/pull/cold_read.h"
+#include "broker/pull/pull.h"
+#include "broker/send/send.h"
+#include "broker/timer/timer.h"
+#include "broker/transaction/transaction.h"
 #include "os/clock.h"
 #include "os/fs.h"
 #include <errno.h>
@@ -135,9 +135,22 @@ static int add_tables(struct rem_server *s, bool with_pull, struct err *err)
 {
     /* A row that comes later replaces one with its code: what is served wins over what is refused. */
     const struct broker_ops *const tables[] = {
-        &unsupported_ops,  &send_ops,   &send_back_ops, &transaction_ops, &reply_ops,       &client_ops,
-        &lock_ops,         &offset_ops, &query_ops,     &admin_topic_ops, &admin_group_ops, &admin_consumer_ops,
-        &admin_broker_ops, &timer_ops,  &pop_ack_ops,   &assignment_ops,
+        &unsupported_ops,
+        &send_ops,
+        &send_back_ops,
+        &transaction_ops,
+        &reply_ops,
+        &client_ops,
+        &lock_ops,
+        &offset_ops,
+        &query_ops,
+        &broker_admin_topic_ops,
+        &broker_admin_group_ops,
+        &broker_admin_consumer_ops,
+        &broker_admin_ops,
+        &timer_ops,
+        &pop_ack_ops,
+        &assignment_ops,
     };
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         if (rem_server_add(s, tables[i]->ops, tables[i]->count, err) < 0)

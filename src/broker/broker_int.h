@@ -6,12 +6,12 @@
 #define CROCKET_BROKER_BROKER_INT_H
 
 #include "broker/broker.h"
-#include "broker/consumer_manager.h"
-#include "broker/consumer_offset.h"
-#include "broker/lock_manager.h"
+#include "broker/client/consumer_manager.h"
+#include "broker/client/lock_manager.h"
+#include "broker/group/subscription_group.h"
+#include "broker/offset/consumer_offset.h"
 #include "broker/stats.h"
-#include "broker/subscription_group.h"
-#include "broker/topic_manager.h"
+#include "broker/topic/topic_manager.h"
 #include "message/message.h"
 #include "remoting/call.h"
 #include "remoting/server.h"
@@ -73,24 +73,24 @@ struct broker_ops {
     const struct rem_op *ops;
     size_t count;
 };
-extern const struct broker_ops send_ops;           /* send.c: 10, 310, 320 */
-extern const struct broker_ops send_back_ops;      /* send_back.c: 36 */
-extern const struct broker_ops reply_ops;          /* reply.c: 324, 325 */
-extern const struct broker_ops pull_ops;           /* pull.c: 11, 361; main port only */
-extern const struct broker_ops pop_ops;            /* pop_check.c: 200050, 200054, 200055; main port only */
-extern const struct broker_ops pop_ack_ops;        /* pop_ack.c: 200051, 200053, 200151 */
-extern const struct broker_ops assignment_ops;     /* assignment.c: 400, 401, 402 */
-extern const struct broker_ops client_ops;         /* client_requests.c: 34, 35, 46, 38 */
-extern const struct broker_ops lock_ops;           /* lock_requests.c: 41, 42 */
-extern const struct broker_ops offset_ops;         /* offset_requests.c: 14, 15, 29, 30, 31, 32 */
-extern const struct broker_ops transaction_ops;    /* transaction_end.c: 37, 323 */
-extern const struct broker_ops query_ops;          /* query_requests.c: 12, 33 */
-extern const struct broker_ops timer_ops;          /* timer_requests.c: 60, 61, 370 */
-extern const struct broker_ops admin_topic_ops;    /* admin_topic.c */
-extern const struct broker_ops admin_group_ops;    /* admin_group.c */
-extern const struct broker_ops admin_consumer_ops; /* admin_consumer.c */
-extern const struct broker_ops admin_broker_ops;   /* admin_broker.c: config, runtime info, stats, cleaning */
-extern const struct broker_ops unsupported_ops;    /* unsupported.c: what is not built yet, and why */
+extern const struct broker_ops send_ops;                  /* send.c: 10, 310, 320 */
+extern const struct broker_ops send_back_ops;             /* send_back.c: 36 */
+extern const struct broker_ops reply_ops;                 /* reply.c: 324, 325 */
+extern const struct broker_ops pull_ops;                  /* pull.c: 11, 361; main port only */
+extern const struct broker_ops pop_ops;                   /* pop_check.c: 200050, 200054, 200055; main port only */
+extern const struct broker_ops pop_ack_ops;               /* pop_ack.c: 200051, 200053, 200151 */
+extern const struct broker_ops assignment_ops;            /* assignment.c: 400, 401, 402 */
+extern const struct broker_ops client_ops;                /* client_requests.c: 34, 35, 46, 38 */
+extern const struct broker_ops lock_ops;                  /* lock_requests.c: 41, 42 */
+extern const struct broker_ops offset_ops;                /* offset_requests.c: 14, 15, 29, 30, 31, 32 */
+extern const struct broker_ops transaction_ops;           /* transaction_end.c: 37, 323 */
+extern const struct broker_ops query_ops;                 /* query_requests.c: 12, 33 */
+extern const struct broker_ops timer_ops;                 /* timer_requests.c: 60, 61, 370 */
+extern const struct broker_ops broker_admin_topic_ops;    /* admin_topic.c */
+extern const struct broker_ops broker_admin_group_ops;    /* admin_group.c */
+extern const struct broker_ops broker_admin_consumer_ops; /* admin_consumer.c */
+extern const struct broker_ops broker_admin_ops;          /* admin_broker.c: config, runtime info, stats, cleaning */
+extern const struct broker_ops unsupported_ops;           /* unsupported.c: what is not built yet, and why */
 
 /* Ends the process at once: nobody knows what is on the disk. Any thread. */
 void broker_die(const char *text) __attribute__((noreturn));

@@ -14,7 +14,7 @@
 
 #include "base/log.h"
 #include "broker/broker_int.h"
-#include "broker/timer.h"
+#include "broker/timer/timer.h"
 #include "os/clock.h"
 
 static struct broker_conf conf;

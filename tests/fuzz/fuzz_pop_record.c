@@ -2,8 +2,8 @@
  * read again. The first byte chooses. */
 #include <stdlib.h>
 
-#include "broker/pop_ack_body.h"
-#include "broker/pop_order.h"
+#include "broker/pop/pop_ack_body.h"
+#include "broker/pop/pop_order.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

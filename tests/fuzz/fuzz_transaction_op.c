@@ -1,5 +1,5 @@
 /* Bodies of op messages: every offset taken can be noted down again and reads back the same. */
-#include "broker/transaction_int.h"
+#include "broker/transaction/transaction_int.h"
 
 #include <stdlib.h>
 

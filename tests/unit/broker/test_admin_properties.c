@@ -1,4 +1,4 @@
-#include "broker/properties_edit.h"
+#include "broker/config/properties_edit.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "broker/config_file.h"
+#include "broker/config/config_file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

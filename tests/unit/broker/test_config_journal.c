@@ -1,4 +1,4 @@
-#include "broker/config_journal.h"
+#include "broker/config/config_journal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "base/log.h"
-#include "broker/subscription_group.h"
-#include "broker/topic_manager.h"
+#include "broker/group/subscription_group.h"
+#include "broker/topic/topic_manager.h"
 #include "unit/store/tmpdir.h"
 #include <unistd.h>
 

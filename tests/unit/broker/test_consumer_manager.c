@@ -1,4 +1,4 @@
-#include "broker/consumer_manager.h"
+#include "broker/client/consumer_manager.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

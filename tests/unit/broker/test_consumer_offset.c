@@ -1,4 +1,4 @@
-#include "broker/consumer_offset.h"
+#include "broker/offset/consumer_offset.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

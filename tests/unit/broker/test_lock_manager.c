@@ -1,4 +1,4 @@
-#include "broker/lock_manager.h"
+#include "broker/client/lock_manager.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

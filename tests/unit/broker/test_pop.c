@@ -1,7 +1,7 @@
 /* Pops through the broker's requests: given once, given again, over restarts and on several loops. */
 #include "unit/broker/broker_fixture.h"
 
-#include "broker/pop.h"
+#include "broker/pop/pop.h"
 #include "os/clock.h"
 
 static struct fixture f;

@@ -5,10 +5,10 @@
 
 #include <cmocka.h>
 
-#include "broker/assignment_rules.h"
-#include "broker/pop_ack_body.h"
-#include "broker/pop_order.h"
-#include "broker/pop_queue.h"
+#include "broker/pop/assignment_rules.h"
+#include "broker/pop/pop_ack_body.h"
+#include "broker/pop/pop_order.h"
+#include "broker/pop/pop_queue.h"
 #include <stdlib.h>
 
 static void expect_text(const struct buf *b, const char *text)

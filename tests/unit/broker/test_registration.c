@@ -233,7 +233,7 @@ static void test_changes_gather(void **state)
 {
     char name[16];
     broker_begin(NULL, NULL);
-    ns.hold_ms = 100;
+    ns.hold_ms = 400; /* longer than a change waits for its registration */
     int before = registrations();
     for (int i = 0; i < 100; i++) {
         snprintf(name, sizeof name, "T%d", i);

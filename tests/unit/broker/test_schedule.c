@@ -1,7 +1,7 @@
 /* Delayed messages, and messages that consumers send back. */
 #include "unit/broker/broker_fixture.h"
 
-#include "broker/schedule_int.h"
+#include "broker/schedule/schedule_int.h"
 #include "os/clock.h"
 
 static struct fixture f;

@@ -1,7 +1,7 @@
 /* Filters by SQL92 over sockets: heartbeats, pulls, what is refused, and config/consumerFilter.json. */
 #include "base/javahash.h"
-#include "broker/consumer_filter.h"
-#include "broker/message_filter.h"
+#include "broker/filter/consumer_filter.h"
+#include "broker/filter/message_filter.h"
 #include "os/fs.h"
 #include "unit/broker/broker_fixture.h"
 #include <stdlib.h>

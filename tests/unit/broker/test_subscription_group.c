@@ -1,4 +1,4 @@
-#include "broker/subscription_group.h"
+#include "broker/group/subscription_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

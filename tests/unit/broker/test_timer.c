@@ -2,7 +2,7 @@
 #include "unit/broker/broker_fixture.h"
 
 #include "base/base64.h"
-#include "broker/timer.h"
+#include "broker/timer/timer.h"
 #include "os/clock.h"
 
 #define WHEEL "rmq_sys_wheel_timer"

@@ -1,4 +1,4 @@
-#include "broker/topic_manager.h"
+#include "broker/topic/topic_manager.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* Transactional messages: half messages, their ends, and the search for those that stay undecided. */
 #include "unit/broker/broker_fixture.h"
 
-#include "broker/transaction_int.h"
+#include "broker/transaction/transaction_int.h"
 #include "os/clock.h"
 
 static struct fixture f;

@@ -1,0 +1,167 @@
+#include "broker/config/config_journal.h"
+
+#include "base/log.h"
+#include "os/fs.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { JOURNAL_MAX = 256 * 1024 * 1024 };
+
+struct config_journal {
+    char *path;
+    int fd; /* -1: not open */
+    int64_t size;
+    bool failed; /* until it is cleared */
+    struct buf line;
+};
+
+struct config_journal *config_journal_new(const char *file_path)
+{
+    struct config_journal *j = calloc(1, sizeof *j);
+    if (j == NULL)
+        return NULL;
+    j->fd = -1;
+    if (asprintf(&j->path, "%s.changes", file_path) < 0) {
+        free(j);
+        return NULL;
+    }
+    return j;
+}
+
+void config_journal_free(struct config_journal *j)
+{
+    if (j == NULL)
+        return;
+    if (j->fd >= 0)
+        fs_real()->close(fs_real(), j->fd);
+    buf_free(&j->line);
+    free(j->path);
+    free(j);
+}
+
+static void fail(struct config_journal *j, int error)
+{
+    if (!j->failed)
+        LOG(LOG_WARN, "broker", "cannot note changes in %s: %s; they are safe with the next save of all", j->path,
+            strerror(error));
+    j->failed = true;
+}
+
+static void begin_line(struct config_journal *j, struct jw *w)
+{
+    jw_init(w, &j->line);
+    jw_begin_object(w);
+}
+
+static void end_line(struct config_journal *j, struct jw *w)
+{
+    jw_end_object(w);
+    buf_add_byte(&j->line, '\n');
+}
+
+/* The folder comes into being with the first file in it. */
+static int open_in_folder(const struct config_journal *j)
+{
+    const struct fs *fs = fs_real();
+    int fd = fs->open(fs, j->path, FS_WRITE | FS_CREATE);
+    char *folder = fd == -ENOENT ? strdup(j->path) : NULL;
+    char *slash = folder ? strrchr(folder, '/') : NULL;
+    if (slash) {
+        *slash = '\0';
+        int r = fs_mkdirs(fs, folder);
+        fd = r < 0 ? r : fs->open(fs, j->path, FS_WRITE | FS_CREATE);
+    }
+    free(folder);
+    return fd;
+}
+
+static bool open_file(struct config_journal *j)
+{
+    if (j->fd >= 0)
+        return true;
+    int fd = open_in_folder(j);
+    if (fd < 0) {
+        fail(j, -fd);
+        return false;
+    }
+    j->fd = fd;
+    return true;
+}
+
+void config_journal_add(struct config_journal *j, const struct data_version *before, const struct data_version *after,
+                        void (*write)(struct jw *w, const void *item), const void *item, struct str deleted)
+{
+    struct jw w;
+    if (j->failed || !open_file(j))
+        return;
+    buf_clear(&j->line);
+    if (j->size == 0) {
+        begin_line(j, &w);
+        jw_key(&w, STR_LIT("base"));
+        data_version_write(&w, before);
+        end_line(j, &w);
+    }
+    begin_line(j, &w);
+    jw_key(&w, STR_LIT("version"));
+    data_version_write(&w, after);
+    if (write) {
+        jw_key(&w, STR_LIT("item"));
+        write(&w, item);
+    }
+    jw_kstr(&w, "deleted", deleted);
+    end_line(j, &w);
+    int r = buf_ok(&j->line) ? fs_write_all(fs_real(), j->fd, j->line.data, j->line.len, j->size) : -ENOMEM;
+    if (r < 0)
+        fail(j, -r);
+    else
+        j->size += (int64_t)j->line.len;
+}
+
+void config_journal_clear(struct config_journal *j)
+{
+    if (j->fd < 0 && !fs_exists(fs_real(), j->path))
+        return;
+    int r = open_file(j) ? fs_real()->truncate(fs_real(), j->fd, 0) : 0;
+    j->failed = false;
+    j->size = 0;
+    if (r < 0)
+        fail(j, -r);
+}
+
+/* ---- making changes again ---- */
+
+int64_t config_journal_replay(struct config_journal *j, const struct data_version *have, config_journal_fn fn,
+                              void *arg)
+{
+    struct arena arena = {0};
+    char *text = NULL;
+    size_t len = 0;
+    int64_t made = 0;
+    bool follows = false;
+    if (fs_load(fs_real(), j->path, JOURNAL_MAX, &text, &len) < 0)
+        return 0;
+    struct str rest = str_make(text, len), line;
+    while (made >= 0 && str_split(&rest, '\n', &line)) {
+        struct data_version v;
+        bool whole = line.ptr + line.len < text + len;
+        const struct json *entry = whole && line.len ? json_parse(&arena, line, NULL) : NULL;
+        if (entry == NULL)
+            break; /* the end, or a line that was being written when the machine failed */
+        j->size = line.ptr + line.len + 1 - text;
+        const struct json *base = json_get(entry, "base");
+        if (!data_version_read(base ? base : json_get(entry, "version"), &v))
+            break;
+        if (follows)
+            made = fn(arg, &arena, &v, json_get(entry, "item"), json_str(entry, "deleted")) ? made + 1 : -1;
+        else
+            follows = have ? data_version_eq(&v, have) : base && v.counter == 0;
+        arena_reset(&arena);
+    }
+    arena_free(&arena);
+    free(text);
+    if (!follows)
+        config_journal_clear(j);
+    return made;
+}
