@@ -95,7 +95,7 @@ killed_while_producing() {
     local kind=$1 dir=$2 producer status
     java_run Produce topic="$3" first="$4" count=10000000 inflight=256 batch=8 acked="$5" >"$5.out" 2>&1 &
     producer=$!
-    if ! wait_until 30 test -s "$5"; then
+    if ! wait_until 90 test -s "$5"; then
         kill -9 "$producer" 2>/dev/null
         cat "$5.out"
         return 1

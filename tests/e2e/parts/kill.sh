@@ -3,6 +3,26 @@
 # CROCKET_E2E_KILL_CYCLES (default 2) is how often, for each of asynchronous and synchronous flush; CROCKET_E2E_KILL_AFTER (default 2) is
 # how many seconds of production come before each death.
 
+# loaded_and_killed KIND DIR TOPIC ACKED: killed_while_producing, while the load generator sends as fast as it can to another topic. The Java
+# client alone does not keep the server busy, so its deaths would hardly ever meet a large batch, a new segment or a checkpoint.
+loaded_and_killed() {
+    local kind=$1 dir=$2 topic=$3 acked=$4 load status
+    [ -x "$CROCKET" ] || die "$CROCKET is not there or not executable: build it first or set CROCKET"
+    "$CROCKET" bench produce -n "$NAMESRV" -t kill_load --size 200 --connections 2 --inflight 64 --warmup 0 --duration 600 >"$acked.load" 2>&1 &
+    load=$!
+    remember_pid $load
+    killed_while_producing "$kind" "$dir" "$topic" 0 "$acked"
+    status=$?
+    kill $load 2>/dev/null
+    wait $load 2>/dev/null
+    forget_pid $load
+    cat "$acked.load"
+    return $status
+}
+
+# kill_settled KIND DIR FLUSH: after a clean stop everything is in the files, the index too, and agrees.
+kill_settled() { server_start "$1" "$2" flushDiskType="$3" && server_stop "$1" "$2" && store_check "$1" "$2"; }
+
 # kill_cycles KIND FLUSH: prints a line and returns 1 at the first cycle that lost or repeated something.
 kill_cycles() {
     local kind=$1 flush=$2 dir=$E2E_WORK/kill-$2 acked=$E2E_WORK/kill-$2.acked cycle=1 topic total=0
@@ -11,7 +31,7 @@ kill_cycles() {
         rm -f "$acked"
         server_start "$kind" "$dir" flushDiskType="$flush" || return 1
         java_run Admin topic="$topic:8" || return 1
-        killed_while_producing "$kind" "$dir" "$topic" 0 "$acked" || return 1
+        loaded_and_killed "$kind" "$dir" "$topic" "$acked" || return 1
         server_start "$kind" "$dir" flushDiskType="$flush" || return 1
         java_run ReadAll topic="$topic" acked="$acked" || return 1
         # The server has to go on where it was: the same topic takes more, and nothing of the old is lost by it.
@@ -22,10 +42,10 @@ kill_cycles() {
         store_check "$kind" "$dir" || { echo "cycle $cycle: the store check found something"; return 1; }
         total=$((total + $(wc -l <"$acked")))
         # Every tenth death begins with an empty directory, to keep the disk small.
-        [ $((cycle % 10)) -ne 0 ] || rm -rf "$dir"
+        if [ $((cycle % 10)) -eq 0 ]; then kill_settled "$kind" "$dir" "$flush" && rm -rf "$dir" || return 1; fi
         cycle=$((cycle + 1))
     done
-    server_start "$kind" "$dir" flushDiskType="$flush" && server_stop "$kind" "$dir" && store_check "$kind" "$dir" || return 1
+    [ ! -d "$dir" ] || kill_settled "$kind" "$dir" "$flush" || return 1
     echo "$((cycle - 1)) deaths, $total acknowledged messages read back"
 }
 

@@ -21,7 +21,7 @@ public final class Admin {
     private final DefaultMQAdminExt admin = new DefaultMQAdminExt(10_000);
 
     private Admin() throws Exception {
-        admin.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(admin);
         admin.start();
     }
 

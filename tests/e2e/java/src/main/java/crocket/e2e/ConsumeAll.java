@@ -31,7 +31,7 @@ public final class ConsumeAll {
         Set<Long> seen = new HashSet<>();
         AtomicReference<String> trouble = new AtomicReference<>();
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(arguments.text("group"));
-        consumer.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(consumer);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         String sql = arguments.text("sql", "");
         consumer.subscribe(arguments.text("topic"),

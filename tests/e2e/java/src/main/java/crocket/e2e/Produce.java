@@ -45,10 +45,10 @@ public final class Produce {
         int count = arguments.number("count");
         Produce run = new Produce(Path.of(arguments.text("acked")), inflight);
         DefaultMQProducer producer = new DefaultMQProducer("e2e_produce");
-        producer.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(producer);
         producer.setRetryTimesWhenSendFailed(0);
         producer.setRetryTimesWhenSendAsyncFailed(0);
-        producer.setSendMsgTimeout(10_000);
+        producer.setSendMsgTimeout(30_000);
         producer.setCompressMsgBodyOverHowmuch(Integer.MAX_VALUE);
         producer.start();
         run.sendAll(producer, arguments, count);

@@ -50,10 +50,10 @@ public final class ReadAll {
 
     private void run(boolean exact, int samples) throws Exception {
         DefaultMQPullConsumer reader = new DefaultMQPullConsumer("e2e_read_all");
-        reader.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(reader);
         reader.start();
         DefaultMQAdminExt admin = new DefaultMQAdminExt(10_000);
-        admin.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(admin);
         admin.start();
         for (MessageQueue queue : new TreeSet<>(reader.fetchSubscribeMessageQueues(topic))) {
             readQueue(reader, admin, queue);

@@ -31,8 +31,8 @@ public final class Transact implements TransactionListener {
     private Transact(Arguments arguments) throws Exception {
         topic = arguments.text("topic");
         producer = new TransactionMQProducer(arguments.text("group"));
-        producer.setNamesrvAddr(Target.NAMESRV);
-        producer.setSendMsgTimeout(10_000);
+        Target.connect(producer);
+        producer.setSendMsgTimeout(30_000);
         producer.setTransactionListener(this);
         producer.start();
     }
@@ -89,7 +89,7 @@ public final class Transact implements TransactionListener {
         }
         send(arguments.number("own"), LocalTransactionState.COMMIT_MESSAGE);
         DefaultMQPullConsumer reader = new DefaultMQPullConsumer("e2e_transact");
-        reader.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(reader);
         reader.start();
         long deadline = System.currentTimeMillis() + 1_000L * arguments.number("seconds", 60);
         while (!compare(expected, reader, System.currentTimeMillis() > deadline)) {

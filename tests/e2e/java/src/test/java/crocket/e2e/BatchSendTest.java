@@ -108,7 +108,7 @@ class BatchSendTest extends ClientTest {
     void clientGathersBatchesByItself() throws Exception {
         String topic = newTopic(2);
         DefaultMQProducer producer = new DefaultMQProducer(unique("gatherer"));
-        producer.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(producer);
         producer.setAutoBatch(true);
         producer.setSendMsgTimeout(15_000);
         producer.start();

@@ -73,7 +73,7 @@ abstract class ClientTest {
     static synchronized DefaultMQAdminExt admin() throws MQClientException {
         if (sharedAdmin == null) {
             DefaultMQAdminExt admin = new DefaultMQAdminExt(10_000);
-            admin.setNamesrvAddr(Target.NAMESRV);
+            Target.connect(admin);
             admin.setInstanceName(unique("admin"));
             admin.start();
             sharedAdmin = admin;
@@ -92,7 +92,7 @@ abstract class ClientTest {
     private static synchronized DefaultMQPullConsumer reader() throws MQClientException {
         if (sharedReader == null) {
             DefaultMQPullConsumer reader = new DefaultMQPullConsumer(unique("reader"));
-            reader.setNamesrvAddr(Target.NAMESRV);
+            Target.connect(reader);
             reader.setInstanceName(unique("reader"));
             reader.start();
             sharedReader = reader;
@@ -102,7 +102,7 @@ abstract class ClientTest {
 
     private static DefaultMQProducer startProducer(String group) throws MQClientException {
         DefaultMQProducer producer = new DefaultMQProducer(group);
-        producer.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(producer);
         producer.setSendMsgTimeout(15_000);
         producer.start();
         return producer;
@@ -118,7 +118,7 @@ abstract class ClientTest {
     /** A push consumer that reads from the first offset; the test subscribes and starts it. Shut down after the test. */
     DefaultMQPushConsumer newPushConsumer(String group) {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
-        consumer.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(consumer);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setConsumeThreadMin(4);
         consumer.setConsumeThreadMax(4);

@@ -53,7 +53,7 @@ class LargeMessageTest extends ClientTest {
         }
         List<MessageExt> read = readAll(topic, types.size());
         DefaultMQPullConsumer raw = new DefaultMQPullConsumer(unique("raw"));
-        raw.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(raw);
         raw.setInstanceName(unique("raw"));
         raw.setDecodeDecompressBody(false);
         raw.start();

@@ -19,7 +19,7 @@ import org.junit.jupiter.api.Test;
 class LitePullTest extends ClientTest {
     private DefaultLitePullConsumer newConsumer(String group) {
         DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(group);
-        consumer.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(consumer);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setAutoCommit(false);
         consumer.setPullThreadNums(4);

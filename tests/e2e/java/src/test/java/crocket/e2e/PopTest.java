@@ -53,7 +53,7 @@ class PopTest extends ClientTest {
     @BeforeAll
     static void startClient() throws Exception {
         ClientConfig config = new ClientConfig();
-        config.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(config);
         api = new MQClientAPIExt(config, new NettyClientConfig(), new ClientRemotingProcessor(null), null);
         api.start();
         broker = brokerAddress();

@@ -22,7 +22,7 @@ import org.junit.jupiter.api.Test;
 class PullConsumerTest extends ClientTest {
     private DefaultMQPullConsumer start() throws Exception {
         DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(unique("group"));
-        consumer.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(consumer);
         consumer.setInstanceName(unique("puller"));
         consumer.start();
         closeLater(consumer::shutdown);

@@ -108,7 +108,7 @@ class SqlFilterTest extends ClientTest {
         String topic = newTopic(2);
         send(topic, 0, 40);
         DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(unique("group"));
-        consumer.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(consumer);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         closeLater(consumer::shutdown);
         consumer.subscribe(topic, MessageSelector.bySql("colour = 'green' AND number >= 10"));
@@ -161,7 +161,7 @@ class SqlFilterTest extends ClientTest {
         String topic = newTopic(2);
         send(topic, 0, 20);
         DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(unique("group"));
-        consumer.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(consumer);
         consumer.setInstanceName(unique("puller"));
         consumer.start();
         closeLater(consumer::shutdown);

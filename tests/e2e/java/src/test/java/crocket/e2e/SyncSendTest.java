@@ -132,7 +132,7 @@ class SyncSendTest extends ClientTest {
     void fastPortTakesSends() throws Exception {
         String topic = newTopic(2);
         DefaultMQProducer producer = new DefaultMQProducer(unique("vip"));
-        producer.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(producer);
         producer.setVipChannelEnabled(true);
         producer.setSendMsgTimeout(15_000);
         producer.start();

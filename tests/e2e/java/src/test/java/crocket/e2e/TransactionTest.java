@@ -61,7 +61,7 @@ class TransactionTest extends ClientTest {
 
     private TransactionMQProducer start(String group, Decisions decisions) throws Exception {
         TransactionMQProducer producer = new TransactionMQProducer(group);
-        producer.setNamesrvAddr(Target.NAMESRV);
+        Target.connect(producer);
         producer.setInstanceName(unique("instance"));
         producer.setSendMsgTimeout(15_000);
         producer.setTransactionListener(decisions);
