@@ -50,10 +50,20 @@ rm -rf "$E2E_WORK"
 mkdir -p "$E2E_WORK" "$E2E_BUILD/home"
 trap 'kill_leftovers' EXIT
 trap 'exit 130' INT TERM HUP
+# A sanitizer build reports into files, so that no report is lost with a server that is killed.
+ASAN_OPTIONS="log_path=$E2E_WORK/sanitizer ${ASAN_OPTIONS:-}"
+UBSAN_OPTIONS="log_path=$E2E_WORK/sanitizer ${UBSAN_OPTIONS:-}"
+TSAN_OPTIONS="log_path=$E2E_WORK/sanitizer ${TSAN_OPTIONS:-}"
+export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
 pick_ports
 begin=$(seconds)
 for part; do "part_$part" "$kind"; done
 kill_leftovers
+for report in "$E2E_WORK"/sanitizer.*; do
+    [ -e "$report" ] || continue
+    fail "no sanitizer report" "$report"
+    show_tail "$report" 60
+done
 if [ "$E2E_FAILED" -eq 0 ] && [ "${CROCKET_E2E_KEEP:-no}" != yes ]; then rm -rf "$E2E_WORK"; fi
 say "$E2E_PASSED passed, $E2E_FAILED failed  ($kind: $*, $(($(seconds) - begin)) s)"
 [ "$E2E_FAILED" -eq 0 ]
