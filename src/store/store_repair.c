@@ -208,7 +208,7 @@ static int walk(struct repair *r)
     log_scan_init(&scan, r->log, min);
     while (result == 0 && (r->o->choice != REPAIR_CUT || r->cut < 0)) {
         struct msg_view v;
-        int64_t offset, from = scan.pos;
+        int64_t offset;
         int error;
         bool used;
         enum log_scan_step step = log_scan_next(&scan, &v, &offset, &error);
@@ -217,7 +217,7 @@ static int walk(struct repair *r)
         if (step == SCAN_FAILED) {
             result = err_sys(r->err, -error, "cannot read the commit log at offset %" PRId64, scan.pos);
         } else if (step == SCAN_BAD) {
-            from = scan.pos;
+            int64_t from = scan.pos;
             if (!log_scan_resync(&scan, &used))
                 break; /* the end of the log, or a torn last record: the next start sees to it */
             result = damage(r, from, scan.pos, "holds no valid message");

@@ -89,11 +89,12 @@ server_stop() { "${1}_stop" "$2"; }
 server_kill() { "${1}_kill" "$2"; }
 
 # java_run PROGRAM ARGS...: one of the programs of tests/e2e/java with the class path that build_java left. JAVA_RUN_OPTIONS: more
-# options for the JVM.
+# options for the JVM. JAVA_RUN=exec makes it the shell itself, so that $! of one in the background is what has to be killed.
 java_run() {
     local program=$1
     shift
-    CROCKET_E2E_NAMESRV=$NAMESRV java -Xms32m -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.home="$E2E_BUILD/home" \
+    export CROCKET_E2E_NAMESRV=$NAMESRV
+    ${JAVA_RUN:-} java -Xms32m -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.home="$E2E_BUILD/home" \
         -Drmq.logback.configurationFile="$E2E_DIR/logback-quiet.xml" ${JAVA_RUN_OPTIONS:-} \
         -cp "$E2E_BUILD/java/classes:$E2E_BUILD/java/lib/*" "crocket.e2e.$program" "$@"
 }

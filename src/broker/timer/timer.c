@@ -80,10 +80,11 @@ static size_t put_in(struct timer *t, struct arrivals *a, size_t n)
     while (a->n && a->at[a->n - 1] >= n)
         a->n--;
     int64_t in = timers_add(t->files, t->write_ms, a->entries, a->n);
-    if (in < (int64_t)a->n) {
+    size_t done = in < 0 ? 0 : (size_t)in;
+    if (done < a->n) {
         LOG_LIMITED(LOG_ERROR, "broker", "cannot write the timer log: %s; trying again",
                     in < 0 ? strerror((int)-in) : "the disk is full");
-        n = a->at[in < 0 ? 0 : in];
+        n = a->at[done];
         t->retry_ms = clock_mono_ms() + 1000;
     }
     timer_tally_apply(t, n);

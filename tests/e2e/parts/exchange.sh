@@ -93,17 +93,18 @@ exchange_clean() {
 # producer to have got some acknowledgements and then an error.
 killed_while_producing() {
     local kind=$1 dir=$2 producer status
-    java_run Produce topic="$3" first="$4" count=10000000 inflight=256 batch=8 acked="$5" >"$5.out" 2>&1 &
+    JAVA_RUN=exec java_run Produce topic="$3" first="$4" count=10000000 inflight=256 batch=8 acked="$5" >"$5.out" 2>&1 &
     producer=$!
+    remember_pid $producer
     if ! wait_until 90 test -s "$5"; then
-        kill -9 "$producer" 2>/dev/null
         cat "$5.out"
         return 1
     fi
     sleep "${CROCKET_E2E_KILL_AFTER:-2}"
-    server_kill "$kind" "$dir" || { kill -9 "$producer" 2>/dev/null; return 1; }
+    server_kill "$kind" "$dir" || return 1
     wait "$producer"
     status=$?
+    forget_pid $producer
     cat "$5.out"
     [ $status -eq 3 ] && [ -s "$5" ]
 }
