@@ -72,7 +72,8 @@ static int fail_value(const struct conf_table *t, const struct conf_key *k, stru
                    STR_ARG(value), allowed);
 }
 
-static int set_bool(const struct conf_table *t, const struct conf_key *k, bool *at, struct str value, struct err *err)
+static int set_bool(const struct conf_table *t, const struct conf_key *k, conf_bool *at, struct str value,
+                    struct err *err)
 {
     struct str word = str_trim(value);
     bool yes = str_ieq(word, STR_LIT("true"));
@@ -95,9 +96,9 @@ static int set_number(const struct conf_table *t, const struct conf_key *k, void
         return fail_value(t, k, value, err, allowed);
     }
     if (k->type == CONF_I32)
-        *(int32_t *)at = (int32_t)v;
+        *(conf_i32 *)at = (int32_t)v;
     else
-        *(int64_t *)at = v;
+        *(conf_i64 *)at = v;
     return 0;
 }
 
@@ -115,7 +116,8 @@ static int set_str(const struct conf_table *t, const struct conf_key *k, char **
     return 0;
 }
 
-static int set_enum(const struct conf_table *t, const struct conf_key *k, int *at, struct str value, struct err *err)
+static int set_enum(const struct conf_table *t, const struct conf_key *k, conf_enum *at, struct str value,
+                    struct err *err)
 {
     char allowed[200];
     size_t len = (size_t)snprintf(allowed, sizeof allowed, "one of");
@@ -183,19 +185,19 @@ void conf_print_value(const struct conf_key *k, const void *s, struct buf *out)
     const void *at = place_const(k, s);
     switch (k->type) {
     case CONF_BOOL:
-        buf_add_str(out, *(const bool *)at ? STR_LIT("true") : STR_LIT("false"));
+        buf_add_str(out, *(const conf_bool *)at ? STR_LIT("true") : STR_LIT("false"));
         break;
     case CONF_I32:
-        buf_add_i64(out, *(const int32_t *)at);
+        buf_add_i64(out, *(const conf_i32 *)at);
         break;
     case CONF_I64:
-        buf_add_i64(out, *(const int64_t *)at);
+        buf_add_i64(out, *(const conf_i64 *)at);
         break;
     case CONF_STR:
         buf_add_str(out, str_from(*(char *const *)at));
         break;
     case CONF_ENUM:
-        buf_add_str(out, str_from(k->names[*(const int *)at]));
+        buf_add_str(out, str_from(k->names[*(const conf_enum *)at]));
         break;
     }
 }

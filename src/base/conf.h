@@ -1,20 +1,28 @@
 /*
  * Configuration as a table: one row a key, with its type, place in a struct, default, range and meaning. The same table
  * parses .properties files and --set key=value, checks, prints (GET_*_CONFIG, --help) and updates at run time.
- * The table is static; strings set into a struct are owned by it (conf_free). The caller locks; one thread at a time.
+ * The table is static; strings set into a struct are owned by it (conf_free). The caller locks: one thread
+ * at a time changes a struct, and strings only while nobody reads them.
  */
 #ifndef CROCKET_BASE_CONF_H
 #define CROCKET_BASE_CONF_H
 
 #include "base/buf.h"
 #include "base/err.h"
+#include <stdatomic.h>
+
+/* What the struct holds. Numbers may change while other threads read them. */
+typedef atomic_bool conf_bool;
+typedef _Atomic int32_t conf_i32;
+typedef _Atomic int64_t conf_i64;
+typedef atomic_int conf_enum;
 
 enum conf_type { CONF_BOOL, CONF_I32, CONF_I64, CONF_STR, CONF_ENUM };
 
 struct conf_key {
     const char *name; /* RocketMQ's own key */
     enum conf_type type;
-    size_t offset;            /* in the struct: bool, int32_t, int64_t, char *, int (index into names) */
+    size_t offset;            /* in the struct: conf_bool, conf_i32, conf_i64, char *, conf_enum (index into names) */
     const char *def;          /* default as text; NULL string = unset */
     int64_t min, max;         /* of numbers; both 0 = any */
     const char *const *names; /* CONF_ENUM: NULL-terminated */

@@ -142,7 +142,7 @@ static void run(void *arg)
     struct housekeeping *h = arg;
     int64_t last_look = clock_mono_ms();
     while (!atomic_load(&h->stopping)) {
-        int64_t due = last_look + routes_conf_i64(h->routes, &h->conf->scanNotActiveBrokerInterval);
+        int64_t due = last_look + h->conf->scanNotActiveBrokerInterval;
         int64_t now = clock_mono_ms();
         if (now < due)
             waker_wait(&h->waker, due - now);

@@ -36,9 +36,9 @@
     I(serverChannelMaxIdleTimeSeconds, "120", 1, 86400, false, "silent connections end after this many seconds")
 
 struct namesrv_conf {
-#define FIELD_B(name, def, live, doc)           bool name;
-#define FIELD_I(name, def, min, max, live, doc) int32_t name;
-#define FIELD_L(name, def, min, max, live, doc) int64_t name;
+#define FIELD_B(name, def, live, doc)           conf_bool name;
+#define FIELD_I(name, def, min, max, live, doc) conf_i32 name;
+#define FIELD_L(name, def, min, max, live, doc) conf_i64 name;
 #define FIELD_S(name, def, live, doc)           char *name;
     NAMESRV_CONF_KEYS(FIELD_B, FIELD_I, FIELD_L, FIELD_S)
 #undef FIELD_B

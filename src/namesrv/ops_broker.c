@@ -35,7 +35,7 @@ static void reply_registered(struct rem_request *rq, struct namesrv *ns, const s
 {
     struct register_broker_resp answer = {result->ha_addr, result->master_addr};
     struct buf body = {0};
-    if (routes_conf_flag(ns->routes, &ns->conf.returnOrderTopicConfigToBroker))
+    if (ns->conf.returnOrderTopicConfigToBroker)
         kv_config_list(ns->kv, KV_NAMESPACE_ORDER, &body);
     rem_reply_header(rq, &register_broker_resp_schema, &answer, body.len ? buf_str(&body) : STR_NULL);
     buf_free(&body);

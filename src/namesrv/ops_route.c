@@ -21,8 +21,7 @@ void ns_reply_buf(struct rem_request *rq, struct buf *out)
 static bool is_too_early(struct namesrv *ns)
 {
     int64_t up = clock_mono_ms() - ns->started_ms;
-    return routes_conf_flag(ns->routes, &ns->conf.needWaitForService) &&
-           up < 1000 * routes_conf_i32(ns->routes, &ns->conf.waitSecondsForService);
+    return ns->conf.needWaitForService && up < 1000 * ns->conf.waitSecondsForService;
 }
 
 /* The zone a client wants to stay in, or the null view. */
@@ -57,7 +56,7 @@ static void get_all_topics(struct rem_request *rq, const void *header)
 {
     struct namesrv *ns = rem_role(rq);
     struct buf out = {0};
-    if (!routes_conf_flag(ns->routes, &ns->conf.enableAllTopicList)) {
+    if (!ns->conf.enableAllTopicList) {
         rem_reply(rq, RESP_SYSTEM_ERROR, "disable");
         return;
     }
@@ -67,7 +66,7 @@ static void get_all_topics(struct rem_request *rq, const void *header)
 
 static bool may_list(struct rem_request *rq, struct namesrv *ns)
 {
-    bool may = routes_conf_flag(ns->routes, &ns->conf.enableTopicList);
+    bool may = ns->conf.enableTopicList;
     if (!may)
         rem_reply(rq, RESP_SYSTEM_ERROR, "disable");
     return may;

@@ -80,30 +80,6 @@ void routes_look_end(struct routes *r)
     pthread_rwlock_unlock(&r->lock);
 }
 
-bool routes_conf_flag(struct routes *r, const bool *flag)
-{
-    pthread_rwlock_rdlock(&r->lock);
-    bool value = *flag;
-    pthread_rwlock_unlock(&r->lock);
-    return value;
-}
-
-int64_t routes_conf_i32(struct routes *r, const int32_t *number)
-{
-    pthread_rwlock_rdlock(&r->lock);
-    int64_t value = *number;
-    pthread_rwlock_unlock(&r->lock);
-    return value;
-}
-
-int64_t routes_conf_i64(struct routes *r, const int64_t *number)
-{
-    pthread_rwlock_rdlock(&r->lock);
-    int64_t value = *number;
-    pthread_rwlock_unlock(&r->lock);
-    return value;
-}
-
 /* ---- registered addresses ---- */
 
 bool route_live_key(struct buf *out, struct str cluster, struct str addr)

@@ -27,9 +27,6 @@ void routes_change_end(struct routes *r);
 /* Around a look at several values of the configuration. */
 void routes_look_begin(struct routes *r);
 void routes_look_end(struct routes *r);
-bool routes_conf_flag(struct routes *r, const bool *flag);
-int64_t routes_conf_i32(struct routes *r, const int32_t *number);
-int64_t routes_conf_i64(struct routes *r, const int64_t *number);
 
 /* ---- lookups ---- */
 

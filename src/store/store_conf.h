@@ -84,11 +84,11 @@ enum store_role { ROLE_ASYNC_MASTER, ROLE_SYNC_MASTER, ROLE_SLAVE };
     B(readUnCommitted, "false", false, "consumers see messages before they are flushed")
 
 struct store_conf {
-#define FIELD_B(name, def, live, doc)           bool name;
-#define FIELD_I(name, def, min, max, live, doc) int32_t name;
-#define FIELD_L(name, def, min, max, live, doc) int64_t name;
+#define FIELD_B(name, def, live, doc)           conf_bool name;
+#define FIELD_I(name, def, min, max, live, doc) conf_i32 name;
+#define FIELD_L(name, def, min, max, live, doc) conf_i64 name;
 #define FIELD_S(name, def, live, doc)           char *name;
-#define FIELD_E(name, names, def, live, doc)    int name;
+#define FIELD_E(name, names, def, live, doc)    conf_enum name;
     STORE_CONF_KEYS(FIELD_B, FIELD_I, FIELD_L, FIELD_S, FIELD_E)
 #undef FIELD_B
 #undef FIELD_I

@@ -10,14 +10,16 @@ enum { QUEUES_MAX = 65536 };
 struct pop_table {
     pthread_rwlock_t lock;
     struct map groups; /* topic@group -> struct pop_group * */
+    struct broker *broker;
     unsigned loops;
 };
 
-struct pop_table *pop_table_new(unsigned loops)
+struct pop_table *pop_table_new(struct broker *b, unsigned loops)
 {
     struct pop_table *t = calloc(1, sizeof *t);
     if (t == NULL)
         return NULL;
+    t->broker = b;
     t->loops = loops;
     pthread_rwlock_init(&t->lock, NULL);
     return t;
@@ -75,7 +77,7 @@ static struct pop_group *group_new(struct pop_table *t, struct str topic, struct
     g->group = (struct str){str_dupz(group), group.len};
     mutex_init_adaptive(&g->lock);
     if (g->kind == POP_NORMAL)
-        g->holds = pop_holds_new(g, t->loops);
+        g->holds = pop_holds_new(t->broker, g, t->loops);
     if (g->topic.ptr && g->group.ptr && (g->holds || g->kind != POP_NORMAL))
         return g;
     group_free(g);

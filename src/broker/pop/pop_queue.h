@@ -16,6 +16,7 @@
 
 enum pop_counter { POP_GOT_NUMS, POP_GOT_SIZE, POP_CK_NUMS, POP_ACK_NUMS, POP_COUNTERS };
 
+struct broker;
 struct stats_item;
 struct pop_group;
 struct pop_hold; /* pop_wait.h: the pops of one loop that wait */
@@ -48,7 +49,8 @@ struct pop_group {
 
 struct pop_table;
 
-struct pop_table *pop_table_new(unsigned loops);
+/* b: handed to the pops that wait, else not used. */
+struct pop_table *pop_table_new(struct broker *b, unsigned loops);
 void pop_table_free(struct pop_table *t);
 
 /* Makes what is missing; NULL: out of memory, or create is false and there is none. */

@@ -44,7 +44,7 @@ int pop_state_new(struct broker *b, struct err *err)
         return err_set(err, ENOMEM, "out of memory for pops");
     snprintf(revive, sizeof revive, "rmq_sys_REVIVE_LOG_%s", b->conf->cluster_name);
     s->revive_topic = topic_find(b->topics, str_from(revive));
-    s->table = pop_table_new(b->pool->count);
+    s->table = pop_table_new(b, b->pool->count);
     s->loops = calloc(b->pool->count, sizeof *s->loops);
     s->checkpoints = stats_item(b->stats, STATS_BROKER_CK_NUMS, str_from(b->conf->cluster_name));
     s->acks = stats_item(b->stats, STATS_BROKER_ACK_NUMS, str_from(b->conf->cluster_name));

@@ -19,10 +19,11 @@ static void woken(struct net_loop *loop, struct net_task *task)
     run_hold(broker_loop_of(h->broker, loop), h);
 }
 
-struct pop_hold *pop_holds_new(struct pop_group *g, unsigned loops)
+struct pop_hold *pop_holds_new(struct broker *b, struct pop_group *g, unsigned loops)
 {
     struct pop_hold *holds = calloc(loops, sizeof *holds);
     for (unsigned i = 0; holds && i < loops; i++) {
+        holds[i].broker = b;
         holds[i].group = g;
         holds[i].task.fn = woken;
         list_init(&holds[i].pops);
@@ -58,7 +59,6 @@ void pop_wait_wake(struct broker *b, struct pop_group *g, uint64_t loops)
         struct pop_hold *h = &g->holds[i];
         if (atomic_exchange(&h->posted, true))
             continue;
-        h->broker = b;
         net_loop_post(b->pool->loops[i], &h->task);
     }
 }
@@ -207,7 +207,6 @@ enum pop_held pop_wait_hold(struct broker_loop *bl, struct pop *p)
     if (atomic_load(&b->pop->waiting) >= b->conf->max_pop_polling_size ||
         (!p->notice && atomic_load(waiting_counter(p)) > b->conf->pop_polling_size))
         return POP_HOLD_FULL;
-    h->broker = b;
     list_add_tail(p->notice ? &h->notices : &h->pops, &p->node);
     atomic_fetch_add(&b->pop->waiting, 1);
     if (!p->notice)

@@ -28,7 +28,7 @@ struct pop_hold {
     uint32_t in_vain; /* wake-ups by itself that found nothing */
 };
 
-struct pop_hold *pop_holds_new(struct pop_group *g, unsigned loops);
+struct pop_hold *pop_holds_new(struct broker *b, struct pop_group *g, unsigned loops);
 void pop_holds_free(struct pop_hold *holds);
 
 enum pop_held { POP_HELD, POP_HOLD_FULL, POP_HOLD_TIMEOUT };

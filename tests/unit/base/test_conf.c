@@ -13,14 +13,14 @@
 enum flush { ASYNC_FLUSH, SYNC_FLUSH };
 
 struct sample {
-    bool enable;
-    int32_t port;
-    int32_t any32;
-    int64_t size;
-    int64_t any64;
+    conf_bool enable;
+    conf_i32 port;
+    conf_i32 any32;
+    conf_i64 size;
+    conf_i64 any64;
     char *name;
     char *address;
-    int flush;
+    conf_enum flush;
 };
 
 static const char *const flush_names[] = {"ASYNC_FLUSH", "SYNC_FLUSH", NULL};

@@ -244,7 +244,7 @@ static void test_order_file(void **state)
 
 static void test_queue(void **state)
 {
-    struct pop_table *t = pop_table_new(2);
+    struct pop_table *t = pop_table_new(NULL, 2);
     struct pop_group *g = pop_table_group(t, STR_LIT("T"), STR_LIT("G"), true);
     assert_non_null(g);
     assert_ptr_equal(pop_table_group(t, STR_LIT("%RETRY%G_T"), STR_LIT("G"), false), g->retry[POP_RETRY_V1]);

@@ -59,7 +59,8 @@ static void as_the_java_library(void **state)
     for (ssize_t n; (n = getline(&line, &cap, f)) > 0; all++) {
         struct str rest = str_make(line, (size_t)n - (line[n - 1] == '\n')), wanted, expression;
         struct buf sql = {0}, pairs = {0}, properties = {0};
-        assert_true(str_split(&rest, '\t', &wanted) && str_split(&rest, '\t', &expression));
+        assert_true(str_split(&rest, '\t', &wanted));
+        assert_true(str_split(&rest, '\t', &expression));
         unescape(&sql, expression);
         unescape(&pairs, rest);
         read_properties(&properties, buf_str(&pairs));
