@@ -12,5 +12,6 @@ struct background;
 
 struct background *background_start(struct broker *b, struct err *err);
 void background_stop(struct background *bg); /* NULL is fine */
+void background_step(struct background *bg); /* one turn, every second */
 
 #endif

@@ -15,6 +15,7 @@
 #include "broker/transaction/transaction.h"
 #include "os/clock.h"
 #include "os/fs.h"
+#include "os/thread.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,15 +39,17 @@ static void on_flushed(void *arg, int64_t flushed)
 }
 
 /* After a failed sync nobody knows what is on the disk: the only honest thing is to stop and recover from the log. */
-void broker_die(const char *text)
+void broker_die(struct broker *b, const char *text)
 {
     LOG(LOG_ERROR, "broker", "stopping at once: %s", text);
-    _exit(1);
+    if (b->fatal == NULL)
+        _exit(1);
+    b->fatal(b->fatal_arg, text);
 }
 
 static void on_fatal(void *arg, const char *text)
 {
-    broker_die(text);
+    broker_die(arg, text);
 }
 
 /* ---- consumers ---- */
@@ -228,6 +231,8 @@ int broker_create(struct broker **out, const struct broker_options *o, struct ne
     b->store_conf = o->store_conf;
     b->config_path = o->config_path ? strdup(o->config_path) : NULL;
     b->pool = pool;
+    b->fatal = o->fatal;
+    b->fatal_arg = o->fatal_arg;
     b->start_time = clock_wall_ms();
     if (open_files(b, err) < 0)
         goto fail;
@@ -274,7 +279,7 @@ void broker_drain(struct broker *b)
     background_stop(b->background);
     b->background = NULL;
     /* What clients have sent already is answered before the loops end. */
-    usleep(DRAIN_MS * 1000);
+    thread_sleep_ms(DRAIN_MS);
     cold_read_stop(b->cold);
 }
 

@@ -21,6 +21,10 @@ struct broker_options {
     struct store_conf *store_conf; /* likewise */
     const char *listen_host;       /* "0.0.0.0" */
     const char *config_path;       /* the .properties file given by -c, or NULL: where config updates are persisted */
+    /* After a failed sync, instead of ending the process at once: for tests on a simulated disk. Nothing the broker
+     * does afterwards counts. NULL: end the process. */
+    void (*fatal)(void *arg, const char *text);
+    void *fatal_arg;
 };
 
 /* Opens the store, loads the configuration files, listens. Fills ports (when 0 was asked) and brokerIP1 in conf. */

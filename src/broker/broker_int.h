@@ -59,6 +59,8 @@ struct broker {
     struct cold_read *cold;
     struct background *background;
     struct broker_loop *loops[NET_MAX_LOOPS];
+    void (*fatal)(void *arg, const char *text); /* NULL: broker_die ends the process */
+    void *fatal_arg;
     int64_t start_time;
     atomic_bool draining;
 };
@@ -92,8 +94,8 @@ extern const struct broker_ops broker_admin_consumer_ops; /* admin_consumer.c */
 extern const struct broker_ops broker_admin_ops;          /* admin_broker.c: config, runtime info, stats, cleaning */
 extern const struct broker_ops unsupported_ops;           /* unsupported.c: what is not built yet, and why */
 
-/* Ends the process at once: nobody knows what is on the disk. Any thread. */
-void broker_die(const char *text) __attribute__((noreturn));
+/* Ends the process at once (or tells broker_options.fatal): nobody knows what is on the disk. Any thread. */
+void broker_die(struct broker *b, const char *text);
 
 /* Puts a message from a thread that may block: delayed delivery, send back. topic must exist. */
 enum put_status broker_put(struct broker *b, struct topic *t, struct msg *m, struct put_result *r);
@@ -112,6 +114,7 @@ struct pop_revive *pop_revive_new(struct broker *b);
 /* Reads what the log knows and the saved offsets do not; before anything is popped. */
 int pop_revive_load(struct pop_revive *r, struct err *err);
 int pop_revive_start(struct pop_revive *r, struct err *err);
+int64_t pop_revive_step(struct pop_revive *r); /* one turn of its thread; ms until the next */
 void pop_revive_stop(struct pop_revive *r);
 void pop_revive_free(struct pop_revive *r);
 
@@ -134,6 +137,7 @@ void registration_all_soon(struct registration *r); /* a full registration now; 
 struct schedule *schedule_new(struct broker *b);
 int schedule_load(struct schedule *s, struct err *err);
 int schedule_start(struct schedule *s, struct err *err);
+int64_t schedule_step(struct schedule *s); /* one turn of its thread; ms until the next */
 void schedule_stop(struct schedule *s);
 void schedule_free(struct schedule *s);
 void schedule_write_offsets(struct schedule *s, struct jw *w); /* {"offsetTable":{1:n,...},"dataVersion":..} */
@@ -143,7 +147,5 @@ void schedule_progress(struct schedule *s, int level, int64_t *offset, int64_t *
  * queue id and properties (built in props, which must outlive m) changed and *level set;
  * NULL: not delayed. The store gives its queue entry the delivery time as tags code. */
 struct topic *schedule_redirect(struct broker *b, struct msg *m, struct buf *props, int *level);
-
-/* How the broker's persistence thread and scans run: broker_background.c, once a second. */
 
 #endif

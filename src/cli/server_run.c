@@ -41,7 +41,8 @@ static void namesrv_role_free(struct server *s)
 static int broker_role_create(struct server *s, struct err *err)
 {
     struct server_conf *c = s->conf;
-    const struct broker_options options = {&c->broker, &c->store, c->listen, c->file};
+    const struct broker_options options = {
+        .conf = &c->broker, .store_conf = &c->store, .listen_host = c->listen, .config_path = c->file};
     return broker_create(&s->broker, &options, &s->pool, err);
 }
 

@@ -216,10 +216,10 @@ static int wait_ms(struct net_loop *l)
     return ms < 0 ? 0 : ms > 60000 ? 60000 : (int)ms;
 }
 
-static void round_once(struct net_loop *l)
+void net_loop_round(struct net_loop *l, bool wait)
 {
     struct epoll_event events[64];
-    int timeout = wait_ms(l);
+    int timeout = wait ? wait_ms(l) : 0;
     if (timeout != 0) {
         atomic_store(&l->sleeping, true);
         if (atomic_load(&l->inbox) != NULL)
@@ -248,7 +248,7 @@ void net_loop_run(struct net_loop *l)
 {
     current = l;
     while (!atomic_load_explicit(&l->stopping, memory_order_relaxed))
-        round_once(l);
+        net_loop_round(l, true);
     /* What was answered in the last round still goes out. */
     net_conn_flush_pending(l);
     current = NULL;

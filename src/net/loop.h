@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { NET_MAX_LOOPS = 64 };
@@ -38,6 +39,8 @@ struct net_hook {
 struct net_loop *net_loop_new(unsigned id, struct err *err);
 void net_loop_free(struct net_loop *l);
 void net_loop_run(struct net_loop *l); /* until net_loop_stop */
+/* One round on this thread; wait false: only what is there already. Instead of net_loop_run. */
+void net_loop_round(struct net_loop *l, bool wait);
 void net_loop_stop(struct net_loop *l);
 unsigned net_loop_id(const struct net_loop *l);
 struct net_loop *net_loop_current(void); /* the loop of this thread or NULL */

@@ -34,6 +34,12 @@ void thread_join(struct thread *t)
     t->running = false;
 }
 
+void thread_sleep_ms(int64_t ms)
+{
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&t, NULL);
+}
+
 void mutex_init_adaptive(pthread_mutex_t *m)
 {
     pthread_mutexattr_t attr;

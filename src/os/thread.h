@@ -20,6 +20,7 @@ struct thread {
 /* 0 or a negative errno value. name: at most 15 characters. All signals are blocked in the new thread. */
 int thread_start(struct thread *t, const char *name, void (*fn)(void *arg), void *arg);
 void thread_join(struct thread *t); /* nothing when not started */
+void thread_sleep_ms(int64_t ms);
 
 /* A mutex for short critical sections: waits a moment on the processor before it asks the kernel. */
 void mutex_init_adaptive(pthread_mutex_t *m);

@@ -1,6 +1,7 @@
 #include "remoting/server.h"
 
 #include "base/log.h"
+#include "os/thread.h"
 #include "remoting/call.h"
 #include <errno.h>
 #include <pthread.h>
@@ -23,7 +24,7 @@ struct rem_server {
     struct job *first, **last;
     unsigned queued;
     bool stopping;
-    pthread_t *threads;
+    struct thread *threads;
     unsigned thread_count;
 };
 
@@ -273,27 +274,44 @@ static void run_job(struct job *j)
     net_loop_post(j->rq.ref.loop, &j->task);
 }
 
-static void *worker_main(void *arg)
+/* Under the lock; NULL: none waits. */
+static struct job *take_job(struct rem_server *s)
+{
+    struct job *j = s->first;
+    if (j == NULL)
+        return NULL;
+    s->first = j->next;
+    if (s->first == NULL)
+        s->last = &s->first;
+    s->queued--;
+    return j;
+}
+
+static void worker_main(void *arg)
 {
     struct rem_server *s = arg;
-    pthread_setname_np(pthread_self(), "rem-worker");
+    struct job *j;
     pthread_mutex_lock(&s->lock);
     for (;;) {
         while (s->first == NULL && !s->stopping)
             pthread_cond_wait(&s->wake, &s->lock);
-        struct job *j = s->first;
-        if (j == NULL)
+        if ((j = take_job(s)) == NULL)
             break;
-        s->first = j->next;
-        if (s->first == NULL)
-            s->last = &s->first;
-        s->queued--;
         pthread_mutex_unlock(&s->lock);
         run_job(j);
         pthread_mutex_lock(&s->lock);
     }
     pthread_mutex_unlock(&s->lock);
-    return NULL;
+}
+
+bool rem_server_work(struct rem_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    struct job *j = take_job(s);
+    pthread_mutex_unlock(&s->lock);
+    if (j)
+        run_job(j);
+    return j != NULL;
 }
 
 /* The frame is decoded already and in place; views of the copy are the views of the original moved by the same
@@ -420,9 +438,9 @@ struct rem_server *rem_server_new(const struct rem_server_conf *conf, const stru
         return NULL;
     }
     for (; s->thread_count < workers; s->thread_count++) {
-        int rc = pthread_create(&s->threads[s->thread_count], NULL, worker_main, s);
-        if (rc != 0) {
-            err_sys(err, rc, "cannot start a worker thread of the %s", conf->what);
+        int r = thread_start(&s->threads[s->thread_count], "rem-worker", worker_main, s);
+        if (r < 0) {
+            err_sys(err, -r, "cannot start a worker thread of the %s", conf->what);
             rem_server_free(s);
             return NULL;
         }
@@ -444,7 +462,7 @@ void rem_server_free(struct rem_server *s)
     pthread_cond_broadcast(&s->wake);
     pthread_mutex_unlock(&s->lock);
     for (unsigned i = 0; i < s->thread_count; i++)
-        pthread_join(s->threads[i], NULL);
+        thread_join(&s->threads[i]);
     for (unsigned i = 0; i < NET_MAX_LOOPS; i++)
         arena_free(&s->arenas[i]);
     pthread_mutex_destroy(&s->lock);

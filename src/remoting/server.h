@@ -65,6 +65,8 @@ const struct net_protocol *rem_server_protocol(const struct rem_server *s);
 /* Waits for the workers; call after the loops have stopped. */
 void rem_server_free(struct rem_server *s);
 uint64_t rem_server_requests(const struct rem_server *s); /* served so far */
+/* Handles one request that waits for a worker on this thread; false: none does. May block. */
+bool rem_server_work(struct rem_server *s);
 
 /* ---- in a handler ---- */
 

@@ -35,7 +35,8 @@ static void start(const char *dir)
     conf.broker_name = strdup("broker-a");
     conf.broker_ip1 = strdup("127.0.0.1");
     conf.listen_port = 0;
-    struct broker_options o = {&conf, &store_conf, "127.0.0.1", NULL};
+    struct broker_options o = {
+        .conf = &conf, .store_conf = &store_conf, .listen_host = "127.0.0.1", .config_path = NULL};
     if (bad || net_pool_init(&pool, 1, &err) || broker_create(&b, &o, &pool, &err) || net_pool_start(&pool, &err) ||
         broker_start(b, &err)) {
         fprintf(stderr, "%s\n", err.text);

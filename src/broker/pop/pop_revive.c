@@ -12,11 +12,11 @@
 #include "broker/pop/pop_wait.h"
 #include "broker/send/send.h"
 #include "os/clock.h"
+#include "os/fs.h"
 #include "os/thread.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #define REVIVE_GROUP   "CID_RMQ_SYS_REVIVE_GROUP"
 #define PROP_FIRST_POP "1ST_POP_TIME"
@@ -424,20 +424,26 @@ static void write_anew(struct pop_revive *r)
 
 /* ---- life ---- */
 
+int64_t pop_revive_step(struct pop_revive *r)
+{
+    r->failed = false;
+    /* What was acknowledged in time is known before anything is given up. */
+    bool more = follow(r);
+    if (!more) {
+        revive_due(r);
+        write_anew(r);
+    }
+    commit(r);
+    return more ? 0 : r->open.count ? LOOK_MS : IDLE_MS;
+}
+
 static void run(void *arg)
 {
     struct pop_revive *r = arg;
     while (!atomic_load(&r->stopping)) {
-        r->failed = false;
-        /* What was acknowledged in time is known before anything is given up. */
-        bool more = follow(r);
-        if (!more) {
-            revive_due(r);
-            write_anew(r);
-        }
-        commit(r);
-        if (!more)
-            waker_wait(&r->waker, r->open.count ? LOOK_MS : IDLE_MS);
+        int64_t rest = pop_revive_step(r);
+        if (rest > 0)
+            waker_wait(&r->waker, rest);
     }
 }
 
@@ -459,10 +465,11 @@ int pop_revive_load(struct pop_revive *r, struct err *err)
 {
     struct broker *b = r->b;
     struct topic *t = b->pop->revive_topic;
-    struct stat st;
+    const struct fs *fs = fs_real();
+    struct fs_stat st;
     char *path = config_file_path(b->config_dir, "consumerOffset.json");
-    if (path && stat(path, &st) == 0)
-        r->offsets_saved = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+    if (path && fs->stat(fs, path, &st) == 0)
+        r->offsets_saved = st.mtime_ms;
     free(path);
     r->wheel_time = clock_wall_ms() / SLOT_MS * SLOT_MS;
     for (int32_t id = 0; id < b->conf->revive_queue_nums; id++) {

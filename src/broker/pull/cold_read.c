@@ -1,5 +1,6 @@
 #include "broker/pull/cold_read.h"
 
+#include "os/thread.h"
 #include "store/store.h"
 #include <errno.h>
 #include <pthread.h>
@@ -15,7 +16,7 @@ struct cold_read {
     struct cold_job *first, **last;
     bool stopping;
     unsigned threads;
-    pthread_t thread[MAX_THREADS];
+    struct thread thread[MAX_THREADS];
 };
 
 static void back(struct net_loop *loop, struct net_task *t)
@@ -32,28 +33,49 @@ static void warm(struct store *s, const struct cold_job *j)
         store_warm(s, j->queue, j->offset, j->max_count, j->max_bytes);
 }
 
-static void *reader_main(void *arg)
+/* Under the lock; NULL: none waits. */
+static struct cold_job *take_job(struct cold_read *c)
+{
+    struct cold_job *j = c->first;
+    if (j)
+        c->first = j->next;
+    if (c->first == NULL)
+        c->last = &c->first;
+    return j;
+}
+
+static void read_job(struct cold_read *c, struct cold_job *j)
+{
+    warm(c->store, j);
+    j->task.fn = back;
+    net_loop_post(j->loop, &j->task);
+}
+
+static void reader_main(void *arg)
 {
     struct cold_read *c = arg;
-    pthread_setname_np(pthread_self(), "cold-read");
     pthread_mutex_lock(&c->lock);
     for (;;) {
         while (c->first == NULL && !c->stopping)
             pthread_cond_wait(&c->wake, &c->lock);
         if (c->stopping)
             break;
-        struct cold_job *j = c->first;
-        c->first = j->next;
-        if (c->first == NULL)
-            c->last = &c->first;
+        struct cold_job *j = take_job(c);
         pthread_mutex_unlock(&c->lock);
-        warm(c->store, j);
-        j->task.fn = back;
-        net_loop_post(j->loop, &j->task);
+        read_job(c, j);
         pthread_mutex_lock(&c->lock);
     }
     pthread_mutex_unlock(&c->lock);
-    return NULL;
+}
+
+bool cold_read_step(struct cold_read *c)
+{
+    pthread_mutex_lock(&c->lock);
+    struct cold_job *j = take_job(c);
+    pthread_mutex_unlock(&c->lock);
+    if (j)
+        read_job(c, j);
+    return j != NULL;
 }
 
 struct cold_read *cold_read_new(struct store *store, unsigned threads, struct err *err)
@@ -68,9 +90,9 @@ struct cold_read *cold_read_new(struct store *store, unsigned threads, struct er
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->wake, NULL);
     for (; c->threads < threads && c->threads < MAX_THREADS; c->threads++) {
-        int rc = pthread_create(&c->thread[c->threads], NULL, reader_main, c);
-        if (rc != 0) {
-            err_sys(err, rc, "cannot start a thread for cold reads");
+        int r = thread_start(&c->thread[c->threads], "cold-read", reader_main, c);
+        if (r < 0) {
+            err_sys(err, -r, "cannot start a thread for cold reads");
             cold_read_stop(c);
             cold_read_free(c);
             return NULL;
@@ -96,7 +118,7 @@ void cold_read_stop(struct cold_read *c)
     pthread_cond_broadcast(&c->wake);
     pthread_mutex_unlock(&c->lock);
     for (unsigned i = 0; i < c->threads; i++)
-        pthread_join(c->thread[i], NULL);
+        thread_join(&c->thread[i]);
     c->threads = 0;
 }
 

@@ -27,6 +27,8 @@ struct cold_job {
 
 struct cold_read *cold_read_new(struct store *store, unsigned threads, struct err *err);
 void cold_read_submit(struct cold_read *c, struct cold_job *j);
+/* Reads for one that waits, on this thread; false: none does. May block. */
+bool cold_read_step(struct cold_read *c);
 void cold_read_stop(struct cold_read *c); /* ends the threads; what waits stays unread */
 void cold_read_free(struct cold_read *c); /* after the loops have stopped: frees what never got back */
 

@@ -171,20 +171,26 @@ static int64_t deliver_level(struct schedule *s, int level, int64_t now)
     return next;
 }
 
+int64_t schedule_step(struct schedule *s)
+{
+    int64_t now = clock_wall_ms(), next = now + LOOK_MS;
+    for (int level = 1; level <= s->levels.count && !atomic_load(&s->stopping); level++) {
+        int64_t due = deliver_level(s, level, now);
+        if (due < next)
+            next = due;
+    }
+    now = clock_wall_ms();
+    schedule_save_when_due(s, now);
+    return next - now;
+}
+
 static void run(void *arg)
 {
     struct schedule *s = arg;
     while (!atomic_load(&s->stopping)) {
-        int64_t now = clock_wall_ms(), next = now + LOOK_MS;
-        for (int level = 1; level <= s->levels.count && !atomic_load(&s->stopping); level++) {
-            int64_t due = deliver_level(s, level, now);
-            if (due < next)
-                next = due;
-        }
-        now = clock_wall_ms();
-        schedule_save_when_due(s, now);
-        if (next > now)
-            waker_wait(&s->waker, next - now);
+        int64_t rest = schedule_step(s);
+        if (rest > 0)
+            waker_wait(&s->waker, rest);
     }
 }
 

@@ -149,7 +149,7 @@ static void flush(struct timer *t)
     if (timers_flush(t->files, &err) == 0)
         return;
     if (err.code == EIO)
-        broker_die(err.text);
+        broker_die(t->b, err.text);
     LOG_LIMITED(LOG_ERROR, "broker", "%s", err.text);
 }
 
@@ -209,20 +209,27 @@ static void save(struct timer *t)
         LOG_LIMITED(LOG_ERROR, "broker", "%s", err.text);
 }
 
+int64_t timer_step(struct timer *t)
+{
+    move_write_time(t);
+    bool busy = timer_deliver(t, t->write_ms);
+    busy |= enqueue(t);
+    if (busy)
+        save(t);
+    housekeep(t, clock_mono_ms());
+    if (busy)
+        return 0;
+    int64_t next = t->write_ms + t->precision_ms - clock_wall_ms();
+    return next < 1 ? 1 : next > LOOK_MS ? LOOK_MS : next;
+}
+
 static void run(void *arg)
 {
     struct timer *t = arg;
     while (!atomic_load(&t->stopping)) {
-        move_write_time(t);
-        bool busy = timer_deliver(t, t->write_ms);
-        busy |= enqueue(t);
-        if (busy)
-            save(t);
-        housekeep(t, clock_mono_ms());
-        if (busy)
-            continue;
-        int64_t next = t->write_ms + t->precision_ms - clock_wall_ms();
-        waker_wait(&t->waker, next < 1 ? 1 : next > LOOK_MS ? LOOK_MS : next);
+        int64_t rest = timer_step(t);
+        if (rest > 0)
+            waker_wait(&t->waker, rest);
     }
 }
 

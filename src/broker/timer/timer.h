@@ -12,6 +12,7 @@ enum { TIMER_CHECKPOINT_SIZE = 56 };
 struct timer *timer_new(struct broker *b);
 int timer_load(struct timer *t, struct err *err);
 int timer_start(struct timer *t, struct err *err);
+int64_t timer_step(struct timer *t); /* one turn of its thread; ms until the next */
 void timer_stop(struct timer *t);
 void timer_free(struct timer *t);
 

@@ -48,41 +48,48 @@ static void save_metrics(struct transactions *t)
         LOG_LIMITED(LOG_ERROR, "broker", "%s", err.text);
 }
 
+int64_t transactions_op_step(struct transactions *t)
+{
+    const struct broker_conf *conf = t->b->conf;
+    int64_t now = clock_mono_ms();
+    transaction_op_flush(t, now >= t->next_op);
+    if (now >= t->next_op)
+        t->next_op = now + conf->transaction_op_interval_ms;
+    if (now >= t->next_save) {
+        t->next_save = now + conf->transaction_metric_interval_ms;
+        save_metrics(t);
+    }
+    return (t->next_op < t->next_save ? t->next_op : t->next_save) - clock_mono_ms();
+}
+
+int64_t transactions_check_step(struct transactions *t)
+{
+    /* The interval may change while it is waited for: look again every second. */
+    int64_t left = t->last_check + t->b->conf->transaction_check_interval_ms - clock_mono_ms();
+    if (left > 0)
+        return left < 1000 ? left : 1000;
+    transaction_check_all(t);
+    t->last_check = clock_mono_ms();
+    return 0;
+}
+
 static void run_ops(void *arg)
 {
     struct transactions *t = arg;
-    const struct broker_conf *conf = t->b->conf;
-    int64_t next_op = clock_mono_ms() + conf->transaction_op_interval_ms;
-    int64_t next_save = clock_mono_ms() + conf->transaction_metric_interval_ms;
     while (!atomic_load(&t->stopping)) {
-        int64_t now = clock_mono_ms();
-        transaction_op_flush(t, now >= next_op);
-        if (now >= next_op)
-            next_op = now + conf->transaction_op_interval_ms;
-        if (now >= next_save) {
-            next_save = now + conf->transaction_metric_interval_ms;
-            save_metrics(t);
-        }
-        now = clock_mono_ms();
-        int64_t next = next_op < next_save ? next_op : next_save;
-        if (next > now)
-            waker_wait(&t->op_waker, next - now);
+        int64_t rest = transactions_op_step(t);
+        if (rest > 0)
+            waker_wait(&t->op_waker, rest);
     }
 }
 
 static void run_checks(void *arg)
 {
     struct transactions *t = arg;
-    int64_t last = clock_mono_ms();
     while (!atomic_load(&t->stopping)) {
-        /* The interval may change while it is waited for: look again every second. */
-        int64_t left = last + t->b->conf->transaction_check_interval_ms - clock_mono_ms();
-        if (left > 0) {
-            waker_wait(&t->check_waker, left < 1000 ? left : 1000);
-            continue;
-        }
-        transaction_check_all(t);
-        last = clock_mono_ms();
+        int64_t rest = transactions_check_step(t);
+        if (rest > 0)
+            waker_wait(&t->check_waker, rest);
     }
 }
 
@@ -115,6 +122,9 @@ int transactions_load(struct transactions *t, struct err *err)
 
 int transactions_start(struct transactions *t, struct err *err)
 {
+    t->last_check = clock_mono_ms();
+    t->next_op = t->last_check + t->b->conf->transaction_op_interval_ms;
+    t->next_save = t->last_check + t->b->conf->transaction_metric_interval_ms;
     int r = thread_start(&t->op_thread, "transaction-op", run_ops, t);
     if (r == 0)
         r = thread_start(&t->check_thread, "transaction", run_checks, t);

@@ -15,6 +15,9 @@
 struct transactions *transactions_new(struct broker *b);
 int transactions_load(struct transactions *t, struct err *err);
 int transactions_start(struct transactions *t, struct err *err);
+/* One turn of either thread; ms until the next. */
+int64_t transactions_op_step(struct transactions *t);
+int64_t transactions_check_step(struct transactions *t);
 void transactions_stop(struct transactions *t); /* ends the threads; transactions may still be ended */
 void transactions_free(struct transactions *t); /* notes down what is left, before the store is closed; NULL is fine */
 

@@ -89,6 +89,8 @@ struct transactions {
     struct thread op_thread, check_thread;
     struct waker op_waker, check_waker;
     atomic_bool stopping;
+    int64_t next_op, next_save; /* the op thread's own, monotonic */
+    int64_t last_check;         /* the check thread's own, monotonic */
     /* The check thread's own: half messages that were put back during their immunity, by the queue offset of their
      * first copy, which is what their producer ends. */
     struct map immune; /* 8 bytes of the offset -> struct immune */

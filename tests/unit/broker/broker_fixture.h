@@ -63,7 +63,8 @@ static inline void fixture_start(struct fixture *f, const char *const *settings)
             assert_int_equal(conf_set(store_conf_table(), &f->store_conf, key, value, &err), 0);
     }
     assert_int_equal(net_pool_init(&f->pool, 2, &err), 0);
-    struct broker_options o = {&f->conf, &f->store_conf, "127.0.0.1", f->config_file};
+    struct broker_options o = {
+        .conf = &f->conf, .store_conf = &f->store_conf, .listen_host = "127.0.0.1", .config_path = f->config_file};
     if (broker_create(&f->b, &o, &f->pool, &err) < 0)
         fail_msg("%s", err.text);
     assert_int_equal(net_pool_start(&f->pool, &err), 0);

@@ -37,7 +37,8 @@ static void start_again(bool forget)
 {
     char path[400];
     struct err err = {0};
-    struct broker_options o = {&f.conf, &f.store_conf, "127.0.0.1", f.config_file};
+    struct broker_options o = {
+        .conf = &f.conf, .store_conf = &f.store_conf, .listen_host = "127.0.0.1", .config_path = f.config_file};
     client_free(c);
     broker_drain(f.b);
     net_pool_stop(&f.pool);
