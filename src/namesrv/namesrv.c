@@ -62,11 +62,6 @@ static struct rem_server *make_server(struct namesrv *ns, struct err *err)
         rem_server_free(s);
         return NULL;
     }
-    rem_schema_ready(&register_broker_resp_schema);
-    rem_schema_ready(&query_data_version_resp_schema);
-    rem_schema_ready(&wipe_write_perm_resp_schema);
-    rem_schema_ready(&add_write_perm_resp_schema);
-    rem_schema_ready(&kv_config_resp_schema);
     return s;
 }
 

@@ -29,7 +29,6 @@ struct notices *notices_new(struct net_loop *loop, struct err *err)
         return NULL;
     }
     n->loop = loop;
-    rem_schema_ready(&min_broker_id_change_req_schema);
     return n;
 }
 

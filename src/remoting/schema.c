@@ -78,8 +78,11 @@ bool rem_schema_decode(const struct rem_schema *s, const struct rem_command *c, 
 
 void rem_schema_write(const struct rem_schema *s, const void *header, struct rem_frame *f)
 {
-    for (size_t i = 0; i < s->count; i++) {
-        const struct rem_schema_field *field = &s->fields[i];
+    /* Not s->fields: schemas of answers need no lookup, and nobody makes them ready. */
+    size_t count;
+    const struct rem_schema_field *fields = s->table(&count);
+    for (size_t i = 0; i < count; i++) {
+        const struct rem_schema_field *field = &fields[i];
         const void *member = (const char *)header + field->offset;
         switch ((enum rem_type)field->type) {
         case REM_TYPE_STR:

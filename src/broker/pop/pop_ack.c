@@ -119,13 +119,20 @@ static void wake_group(struct broker *b, struct str topic, struct str group)
 /* False: *offset is none of those the group holds. */
 static bool ack_ordered(struct broker *b, const struct pop_key *k, int64_t offset)
 {
-    if (offset < offset_query(b->offsets, k->group, k->topic, k->queue_id))
+    int64_t first = offset_query(b->offsets, k->group, k->topic, k->queue_id);
+    if (offset < first)
         return true;
     struct pop_group *g = pop_table_group(b->pop->table, k->topic, k->group, true);
     struct pop_queue *q = g ? pop_group_queue(g, k->queue_id, true) : NULL;
     if (q == NULL)
         return false;
     pthread_mutex_lock(&q->lock);
+    /* Of pops in the last seconds before a sudden death nothing is known. What lies before this message may be under
+     * way, too: to go on behind it would pass them over. It is given again, in its turn. */
+    if (!q->order.known && offset > (first < 0 ? 0 : first)) {
+        pthread_mutex_unlock(&q->lock);
+        return true;
+    }
     int64_t next = pop_order_ack(&q->order, offset, k->pop_time);
     if (next >= 0 && !offset_has_reset(b->offsets, k->group, k->topic, k->queue_id))
         offset_commit(b->offsets, k->group, k->topic, k->queue_id, next);
@@ -255,6 +262,9 @@ static void handle_change(struct rem_request *rq, const void *header)
     int64_t now = clock_wall_ms();
     struct pop_checkpoint c = {.key = t.key, .invisible_ms = h->invisible_time, .count = 1};
     struct msg m;
+    /* Of the same millisecond both checkpoints could have one key, and the acknowledgement would end the new one. */
+    if (now <= t.key.pop_time)
+        now = t.key.pop_time + 1;
     c.key.start_offset = h->offset;
     c.key.pop_time = now;
     a->change = true;
