@@ -157,7 +157,7 @@ void fs_sim_crash(struct fs_sim *sim)
         int64_t end = n->size > n->durable_size ? n->size : n->durable_size;
         if (n->durable_size < end)
             memset(n->durable + n->durable_size, 0, (size_t)(end - n->durable_size));
-        memcpy(n->data, n->durable, (size_t)end);
+        fs_sim_copy(n->data, n->durable, end);
         n->size = n->durable_size;
         n->allocated = n->size;
     }

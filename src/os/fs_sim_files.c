@@ -144,10 +144,19 @@ void fs_sim_settle(struct fs_sim *sim, struct node *n)
     }
 }
 
+/* Files may be large and nearly empty: what is the same is not written, so that it takes no memory. */
+void fs_sim_copy(uint8_t *to, const uint8_t *from, int64_t end)
+{
+    for (int64_t page = 0; page < end; page += PAGE) {
+        size_t n = end - page < PAGE ? (size_t)(end - page) : PAGE;
+        if (memcmp(to + page, from + page, n) != 0)
+            memcpy(to + page, from + page, n);
+    }
+}
+
 static void make_durable(struct node *n)
 {
-    int64_t end = n->size > n->durable_size ? n->size : n->durable_size;
-    memcpy(n->durable, n->data, (size_t)end);
+    fs_sim_copy(n->durable, n->data, n->size > n->durable_size ? n->size : n->durable_size);
     n->durable_size = n->size;
 }
 

@@ -82,6 +82,7 @@ void fs_sim_names_into(struct fs *table);
 /* fs_sim_files.c */
 struct node *fs_sim_node_of(struct fs_sim *sim, int fd);
 /* Each page with changes goes to the disk, stays away, or is torn. */
+void fs_sim_copy(uint8_t *to, const uint8_t *from, int64_t end);
 void fs_sim_settle(struct fs_sim *sim, struct node *n);
 void fs_sim_files_into(struct fs *table);
 
