@@ -52,6 +52,20 @@ static void on_fatal(void *arg, const char *text)
     broker_die(arg, text);
 }
 
+/* The store has to know which topics have batch queues before it looks for its queues. */
+static int on_opening(void *arg, struct err *err)
+{
+    struct broker *b = arg;
+    return topic_manager_load(b->topics, err);
+}
+
+static bool on_batch_topic(void *arg, struct str topic)
+{
+    struct broker *b = arg;
+    const struct topic *t = topic_find(b->topics, topic);
+    return t && t->batch;
+}
+
 /* ---- consumers ---- */
 
 static void group_gone(void *arg, struct str group)
@@ -93,13 +107,25 @@ static int open_files(struct broker *b, struct err *err)
     int n = snprintf(dir, sizeof dir, "%s/config", root);
     if (n < 0 || (size_t)n >= sizeof dir)
         return err_set(err, ENAMETOOLONG, "the store path '%s' is too long", root);
-    struct store_events events = {b, on_arrived, on_flushed, on_fatal};
+    struct store_events events = {
+        .arg = b,
+        .arrived = on_arrived,
+        .flushed = on_flushed,
+        .fatal = on_fatal,
+        .opening = on_opening,
+        .batch_topic = on_batch_topic,
+    };
+    bool lmq = b->store_conf->enableLmq;
+    b->topics = topic_manager_new(NULL, dir);
+    if (b->topics == NULL)
+        return err_set(err, ENOMEM, "out of memory for the broker's tables");
+    topic_set_lmq(b->topics, lmq);
     if (store_open(&b->store, b->store_conf, fs_real(), &events, err) < 0)
         return -1;
+    topic_set_store(b->topics, b->store);
     b->config_dir = strdup(dir);
-    b->topics = topic_manager_new(b->store, dir);
     b->groups = group_manager_new(dir, b->conf->auto_create_group);
-    b->offsets = offset_manager_new(dir);
+    b->offsets = offset_manager_new(dir, lmq);
     b->consumers = consumer_manager_new();
     b->filters = consumer_filters_new(dir, bloom_make(b->conf->bloom_error_percent, b->conf->bloom_consumers));
     b->producers = producer_manager_new();
@@ -111,17 +137,18 @@ static int open_files(struct broker *b, struct err *err)
     b->registration = registration_new(b);
     b->revive = pop_revive_new(b);
     b->request_modes = request_modes_new(dir);
-    if (!b->config_dir || !b->topics || !b->groups || !b->offsets || !b->consumers || !b->filters || !b->producers ||
-        !b->locks || !b->stats || !b->schedule || (b->store_conf->timerWheelEnable && !b->timer) || !b->transactions ||
+    if (!b->config_dir || !b->groups || !b->offsets || !b->consumers || !b->filters || !b->producers || !b->locks ||
+        !b->stats || !b->schedule || (b->store_conf->timerWheelEnable && !b->timer) || !b->transactions ||
         !b->registration || !b->revive || !b->request_modes)
         return err_set(err, ENOMEM, "out of memory for the broker's tables");
     consumer_on_change(b->consumers, notify_consumer_ids_changed, b);
     consumer_on_gone(b->consumers, group_gone, b);
     group_set_auto_create_system(b->groups, b->conf->auto_create_system_group);
-    if (topic_manager_load(b->topics, err) < 0 || group_manager_load(b->groups, err) < 0 ||
-        offset_manager_load(b->offsets, err) < 0 || consumer_filters_load(b->filters, err) < 0 ||
-        schedule_load(b->schedule, err) < 0 || (b->timer && timer_load(b->timer, err) < 0) ||
-        transactions_load(b->transactions, err) < 0 || request_modes_load(b->request_modes, err) < 0)
+    group_set_lmq(b->groups, lmq);
+    if (group_manager_load(b->groups, err) < 0 || offset_manager_load(b->offsets, err) < 0 ||
+        consumer_filters_load(b->filters, err) < 0 || schedule_load(b->schedule, err) < 0 ||
+        (b->timer && timer_load(b->timer, err) < 0) || transactions_load(b->transactions, err) < 0 ||
+        request_modes_load(b->request_modes, err) < 0)
         return -1;
     if (topic_create_system(b->topics, b->conf->cluster_name, b->conf->broker_name, b->conf->default_topic_queue_nums,
                             b->conf->auto_create_topic, b->conf->cluster_topic, b->conf->broker_topic, err) < 0)

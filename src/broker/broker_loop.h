@@ -31,6 +31,7 @@ struct pending_send {
     struct topic *half_of; /* where the half message belongs; NULL: it is none */
     int32_t queue_id;
     bool wait_durable;
+    bool inner_batch; /* the answer says so with the batch's id */
     uint32_t id_len;
     char id[64];         /* UNIQ_KEY: the transaction id of the answer */
     struct topic *timed; /* where it will be delivered at timed_ms, NULL: it waits for no time */

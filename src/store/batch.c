@@ -5,58 +5,15 @@
 
 #include "base/log.h"
 #include "os/clock.h"
+#include "store/batch_int.h"
 #include "store/mutant.h"
-#include "store/store_int.h"
 
 enum {
     TOPIC_MAX = 127,          /* of ordinary topics */
     TOPIC_MAX_RETRY = 255,    /* of retry topics */
     RECORD_EXTRA = 64 * 1024, /* what a record may be larger than the largest body */
     KEEP_CAPACITY = 1 << 20,  /* a batch that grew beyond gives its memory back */
-    NO_QUEUE = -1,
-    CLOCK_BACK_MS = 10000, /* smaller steps back of the clock do not show in store times */
-};
-
-struct batch_record {
-    uint32_t at, size;
-    int32_t queue; /* index into queues, NO_QUEUE: gets no queue entry */
-    uint32_t nth;  /* of the records of that queue in this batch */
-    int64_t tags_code;
-    int64_t delay_ms; /* >= 0: the tags code is the store time plus this */
-};
-
-/* A queue that occurs in the batch. */
-struct batch_queue {
-    struct cq *q;
-    int64_t base; /* queue offset of the batch's first record of it */
-    uint32_t count, appended;
-    uint64_t loops; /* to be told about the arrival */
-};
-
-struct batch_put {
-    void *user;
-    uint32_t first, count; /* records */
-    size_t bytes;
-    enum put_status status;
-};
-
-#define GROWING(type, name)                                                                                            \
-    type *name;                                                                                                        \
-    size_t n_##name, cap_##name
-
-struct store_batch {
-    struct store *s;
-    uint8_t *data;
-    size_t len, cap;
-    GROWING(struct batch_record, records);
-    GROWING(struct batch_queue, queues);
-    GROWING(struct batch_put, puts);
-    int64_t *physical; /* as many as records have room */
-    uint32_t *lookup;  /* hash of queue -> index + 1, for the round `round` */
-    uint32_t *lookup_round;
-    size_t lookup_cap;
-    uint32_t round;
-    int64_t store_time;
+    CLOCK_BACK_MS = 10000,    /* smaller steps back of the clock do not show in store times */
 };
 
 struct store_batch *store_batch_new(struct store *s)
@@ -75,6 +32,8 @@ void store_batch_free(struct store_batch *b)
     free(b->records);
     free(b->queues);
     free(b->puts);
+    free(b->numbers);
+    buf_free(&b->text);
     free(b->physical);
     free(b->lookup);
     free(b->lookup_round);
@@ -86,7 +45,7 @@ size_t store_batch_count(const struct store_batch *b)
     return b->n_records;
 }
 
-static bool grow(void **array, size_t *cap, size_t need, size_t item)
+bool batch_grow(void **array, size_t *cap, size_t need, size_t item)
 {
     if (need <= *cap)
         return true;
@@ -105,16 +64,17 @@ static bool reserve(struct store_batch *b, size_t bytes, size_t records)
 {
     size_t before = b->cap_records;
     void *data = b->data, *recs = b->records, *queues = b->queues, *puts = b->puts;
-    bool ok = grow(&data, &b->cap, b->len + bytes, 1);
+    bool ok = batch_grow(&data, &b->cap, b->len + bytes, 1);
     b->data = data;
-    ok = ok && grow(&recs, &b->cap_records, b->n_records + records, sizeof *b->records);
+    ok = ok && batch_grow(&recs, &b->cap_records, b->n_records + records, sizeof *b->records);
     b->records = recs;
-    ok = ok && grow(&queues, &b->cap_queues, b->n_queues + 1, sizeof *b->queues);
+    ok = ok && batch_grow(&queues, &b->cap_queues, b->n_queues + 1, sizeof *b->queues);
     b->queues = queues;
-    ok = ok && grow(&puts, &b->cap_puts, b->n_puts + 1, sizeof *b->puts);
+    ok = ok && batch_grow(&puts, &b->cap_puts, b->n_puts + 1, sizeof *b->puts);
     b->puts = puts;
     if (ok && (b->cap_records != before || b->physical == NULL)) {
-        /* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): cap_records is above 0, grow has seen to it */
+        /* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): cap_records is above 0, batch_grow has seen to it
+         */
         int64_t *grown = realloc(b->physical, b->cap_records * sizeof *grown);
         if (grown == NULL)
             return false;
@@ -160,10 +120,10 @@ static bool grow_lookup(struct store_batch *b)
     return true;
 }
 
-static int32_t queue_index(struct store_batch *b, struct cq *q)
+int32_t batch_queue_index(struct store_batch *b, struct cq *q)
 {
     if (!grow_lookup(b))
-        return NO_QUEUE;
+        return BATCH_NO_QUEUE;
     size_t at = slot_of(b, q);
     if (b->lookup_round[at] == b->round)
         return (int32_t)b->lookup[at];
@@ -181,64 +141,88 @@ static size_t size_of(const struct store *s, const struct msg *m)
     return msg_record_size(m) + (s->conf.enabledAppendPropCRC ? msg_record_crc_room(m->properties) : 0);
 }
 
-static enum put_status check(const struct store *s, const struct store_msg *m, size_t size)
+static enum put_status check(const struct store_batch *b, const struct msg *m, size_t size, bool dispatched)
 {
-    size_t body_max = (size_t)s->conf.maxMessageSize;
-    size_t topic_max = str_starts(m->m.topic, STR_LIT("%RETRY%")) ? TOPIC_MAX_RETRY : TOPIC_MAX;
-    if (m->m.topic.len == 0 || m->m.topic.len > topic_max || str_is_null(m->m.body))
+    const struct store_conf *conf = &b->s->conf;
+    size_t body_max = (size_t)conf->maxMessageSize;
+    size_t topic_max = str_starts(m->topic, STR_LIT("%RETRY%")) ? TOPIC_MAX_RETRY : TOPIC_MAX;
+    if (m->topic.len == 0 || m->topic.len > topic_max || str_is_null(m->body))
         return PUT_MESSAGE_ILLEGAL;
-    size_t more = s->conf.enabledAppendPropCRC ? msg_record_crc_room(m->m.properties) : 0;
-    if (msg_properties_own(m->m.properties).len + more > MSG_PROPERTIES_MAX)
+    size_t more = conf->enabledAppendPropCRC ? msg_record_crc_room(m->properties) : 0;
+    if (msg_properties_own(m->properties).len + more > MSG_PROPERTIES_MAX)
         return PUT_PROPERTIES_SIZE_EXCEEDED;
-    if (m->m.body.len > body_max || size > body_max + RECORD_EXTRA)
+    /* Java's rule for messages in light message queues: the limit holds for the whole record. */
+    if (m->body.len > body_max || size > body_max + (dispatched ? 0 : RECORD_EXTRA))
         return PUT_MESSAGE_ILLEGAL;
     return PUT_OK;
 }
 
-static void add_record(struct store_batch *b, const struct store_msg *m, int32_t queue)
+static enum put_status add_record(struct store_batch *b, const struct store_msg *given)
 {
-    struct batch_record *r = &b->records[b->n_records++];
+    struct msg m;
+    size_t first = b->n_numbers;
+    enum put_status status = batch_numbers_prepare(b, given, &m);
+    if (status != PUT_OK)
+        return status;
+    size_t size = size_of(b->s, &m);
+    status = check(b, &m, size, b->n_numbers > first && given->batch_messages == 0);
+    if (status != PUT_OK)
+        return status;
+    if (b->len + size > INT32_MAX || !reserve(b, size, 1))
+        return PUT_UNKNOWN_ERROR;
+    int32_t queue = BATCH_NO_QUEUE, messages = given->batch_messages > 0 ? given->batch_messages : 1;
+    if (store_is_queued(m.sys_flag) && (queue = batch_queue_index(b, given->queue)) == BATCH_NO_QUEUE)
+        return PUT_UNKNOWN_ERROR;
     uint8_t *at = b->data + b->len;
-    msg_encode(at, &m->m);
+    msg_encode(at, &m);
+    if (b->n_numbers > first)
+        batch_numbers_place(b, first, (uint32_t)b->n_records, get_be32(at));
     if (b->s->conf.enabledAppendPropCRC)
-        msg_record_crc_append(at, m->m.properties);
+        msg_record_crc_append(at, m.properties);
+    struct batch_record *r = &b->records[b->n_records++];
     *r = (struct batch_record){
         .at = (uint32_t)b->len,
         .size = get_be32(at),
         .queue = queue,
-        .nth = queue == NO_QUEUE ? 0 : b->queues[queue].count++,
-        .tags_code = m->tags_code,
-        .delay_ms = store_delay_of(b->s, m->m.topic, m->m.properties),
+        .messages = messages,
+        .tags_code = given->tags_code,
+        .delay_ms = store_delay_of(b->s, m.topic, m.properties),
     };
+    if (queue != BATCH_NO_QUEUE) {
+        r->nth = b->queues[queue].count;
+        b->queues[queue].count += (uint32_t)messages;
+    }
     b->len += r->size;
+    return PUT_OK;
+}
+
+/* Takes back the records from `first` on, which begin at data `len`. */
+static void take_back(struct store_batch *b, size_t first, size_t len, size_t numbers)
+{
+    batch_numbers_forget(b, numbers);
+    while (b->n_records > first) {
+        const struct batch_record *r = &b->records[--b->n_records];
+        if (r->queue != BATCH_NO_QUEUE)
+            b->queues[r->queue].count -= (uint32_t)r->messages;
+    }
+    b->len = len;
 }
 
 enum put_status store_batch_add_many(struct store_batch *b, const struct store_msg *m, size_t n, void *user)
 {
-    size_t bytes = 0;
-    if (n == 0)
-        return PUT_MESSAGE_ILLEGAL;
-    for (size_t i = 0; i < n; i++) {
-        size_t size = size_of(b->s, &m[i].m);
-        enum put_status st = check(b->s, &m[i], size);
-        if (st != PUT_OK)
-            return st;
-        bytes += size;
-    }
-    if (bytes + CLOG_TAIL_RESERVE > (size_t)clog_segment_size(b->s->log) || b->len + bytes > INT32_MAX)
-        return PUT_MESSAGE_ILLEGAL;
-    if (!reserve(b, bytes, n))
-        return PUT_UNKNOWN_ERROR;
-    int32_t queue = NO_QUEUE;
-    if (store_is_queued(m[0].m.sys_flag)) {
-        queue = queue_index(b, m[0].queue);
-        if (queue == NO_QUEUE)
-            return PUT_UNKNOWN_ERROR;
+    size_t first = b->n_records, len = b->len, numbers = b->n_numbers;
+    enum put_status status = n == 0 || n > UINT32_MAX ? PUT_MESSAGE_ILLEGAL : PUT_OK;
+    for (size_t i = 0; i < n && status == PUT_OK; i++)
+        status = add_record(b, &m[i]);
+    size_t spare = CLOG_TAIL_RESERVE + (b->n_numbers - numbers) * BATCH_NUMBER_MAX;
+    if (status == PUT_OK && b->len - len + spare > (size_t)clog_segment_size(b->s->log))
+        status = PUT_MESSAGE_ILLEGAL;
+    if (status != PUT_OK) {
+        take_back(b, first, len, numbers);
+        return status;
     }
     b->puts[b->n_puts++] =
-        (struct batch_put){.user = user, .first = (uint32_t)b->n_records, .count = (uint32_t)n, .bytes = bytes};
-    for (size_t i = 0; i < n; i++)
-        add_record(b, &m[i], queue);
+        (struct batch_put){.user = user, .first = (uint32_t)first, .count = (uint32_t)n, .bytes = b->len - len};
     return PUT_OK;
 }
 
@@ -284,7 +268,7 @@ static void patch(struct store_batch *b, size_t from, size_t to, int64_t at)
     const struct batch_put *last = &b->puts[to - 1];
     for (size_t i = b->puts[from].first; i < last->first + last->count; i++) {
         struct batch_record *r = &b->records[i];
-        int64_t offset = r->queue == NO_QUEUE ? 0 : b->queues[r->queue].base + r->nth;
+        int64_t offset = r->queue == BATCH_NO_QUEUE ? 0 : b->queues[r->queue].base + r->nth;
         msg_patch(b->data + r->at, offset, at, b->store_time);
         if (b->s->conf.enabledAppendPropCRC)
             msg_record_crc_seal(b->data + r->at);
@@ -293,22 +277,44 @@ static void patch(struct store_batch *b, size_t from, size_t to, int64_t at)
     }
 }
 
+static bool enter_one(struct store_batch *b, int32_t queue, const struct store_entry *e)
+{
+    struct batch_queue *bq = &b->queues[queue];
+    bq->appended++;
+    if (cq_enter(bq->q, e))
+        return true;
+    store_die(b->s, "no memory for a consume queue entry", ENOMEM);
+    return false;
+}
+
 /* Adds the queue entries of the written puts [from, to). The log is ahead of the queues if this fails: only a restart,
  * which rebuilds them from the log, gets that right. */
 static void enter(struct store_batch *b, size_t from, size_t to)
 {
     const struct batch_put *last = &b->puts[to - 1];
+    size_t number = 0;
     for (size_t i = b->puts[from].first; i < last->first + last->count; i++) {
         struct batch_record *r = &b->records[i];
-        if (r->queue == NO_QUEUE)
+        if (r->queue == BATCH_NO_QUEUE)
             continue;
-        struct batch_queue *bq = &b->queues[r->queue];
-        int64_t tags = r->delay_ms >= 0 ? b->store_time + r->delay_ms : r->tags_code;
-        if (!cq_append(bq->q, bq->base + r->nth, b->physical[i], (int32_t)r->size, tags)) {
-            store_die(b->s, "no memory for a consume queue entry", ENOMEM);
+        struct store_entry e = {
+            .physical_offset = b->physical[i],
+            .size = (int32_t)r->size,
+            .messages = r->messages,
+            .tags_code = r->delay_ms >= 0 ? b->store_time + r->delay_ms : r->tags_code,
+            .queue_offset = b->queues[r->queue].base + r->nth,
+            .store_time = b->store_time,
+        };
+        if (!enter_one(b, r->queue, &e))
             return;
+        while (number < b->n_numbers && b->numbers[number].record < i)
+            number++;
+        for (; number < b->n_numbers && b->numbers[number].record == i; number++) {
+            const struct batch_number *n = &b->numbers[number];
+            e.queue_offset = b->queues[n->queue].base + n->nth;
+            if (n->entry && !enter_one(b, n->queue, &e))
+                return;
         }
-        bq->appended++;
     }
 }
 
@@ -321,8 +327,8 @@ static void publish(struct store_batch *b)
         if (bq->appended == 0)
             continue;
         if (!s->hide_unflushed || MUTANT(VISIBLE_BEFORE_FLUSH))
-            bq->loops = cq_publish(bq->q, bq->base + bq->appended);
-        else if (!pending_push(s, bq->q, bq->base + bq->appended, end))
+            bq->loops = cq_publish(bq->q, cq_end(bq->q));
+        else if (!pending_push(s, bq->q, cq_end(bq->q), end))
             store_die(s, "no memory for messages waiting for the flush", ENOMEM);
     }
 }
@@ -362,6 +368,12 @@ static size_t append_run(struct store_batch *b, size_t from)
     return b->n_puts;
 }
 
+static void refuse_all(struct store_batch *b, enum put_status status)
+{
+    for (size_t i = 0; i < b->n_puts; i++)
+        b->puts[i].status = status;
+}
+
 static void append_all(struct store_batch *b)
 {
     struct store *s = b->s;
@@ -371,17 +383,16 @@ static void append_all(struct store_batch *b)
     b->store_time = stamp(s);
     for (size_t i = 0; i < b->n_queues; i++)
         b->queues[i].base = cq_next(b->queues[i].q);
-    for (size_t next = 0; next < b->n_puts;)
+    size_t next = 0;
+    if (b->n_numbers && !batch_numbers_fill(b)) {
+        refuse_all(b, PUT_UNKNOWN_ERROR);
+        next = b->n_puts;
+    }
+    while (next < b->n_puts)
         next = append_run(b, next);
     publish(b);
     __atomic_store_n(&s->append_since, 0, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&s->append_lock);
-}
-
-static void refuse_all(struct store_batch *b, enum put_status status)
-{
-    for (size_t i = 0; i < b->n_puts; i++)
-        b->puts[i].status = status;
 }
 
 static void tell_arrivals(struct store_batch *b)
@@ -400,8 +411,10 @@ static void tell_results(struct store_batch *b, put_done_fn done, void *arg)
         const struct batch_put *p = &b->puts[i];
         const struct batch_record *first = &b->records[p->first], *last = &b->records[p->first + p->count - 1];
         struct put_result r = {.status = p->status, .count = p->count, .bytes = (uint32_t)p->bytes};
+        for (uint32_t k = 0; k < p->count; k++)
+            r.messages += (uint32_t)first[k].messages;
         if (p->status == PUT_OK) {
-            r.queue_offset = first->queue == NO_QUEUE ? 0 : b->queues[first->queue].base + first->nth;
+            r.queue_offset = first->queue == BATCH_NO_QUEUE ? 0 : b->queues[first->queue].base + first->nth;
             r.physical_offsets = b->physical + p->first;
             r.store_time = b->store_time;
             r.end_offset = b->physical[p->first + p->count - 1] + last->size;
@@ -420,7 +433,7 @@ static void tell_results(struct store_batch *b, put_done_fn done, void *arg)
 
 static void reset(struct store_batch *b)
 {
-    b->len = b->n_records = b->n_queues = b->n_puts = 0;
+    b->len = b->n_records = b->n_queues = b->n_puts = b->n_numbers = 0;
     if (++b->round == 0) {
         b->round = 1;
         memset(b->lookup_round, 0, b->lookup_cap * sizeof *b->lookup_round);

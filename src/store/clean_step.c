@@ -142,7 +142,7 @@ void clean_step(struct store *s)
     if (log_min <= s->cleaned_log_min)
         return;
     s->cleaned_log_min = log_min;
-    int64_t queue_files = cq_set_truncate_front(s->queues, log_min);
+    int64_t queue_files = queues_truncate_front(s, log_min);
     int index_files = s->index ? index_clean(s->index, log_min) : 0;
     if (queue_files || index_files)
         LOG(LOG_INFO, "store",
@@ -187,11 +187,11 @@ static int by_name(const void *a, const void *b)
 void store_clean_unused_queues(struct store *s, bool (*wanted)(void *arg, struct str topic), void *arg)
 {
     struct unwanted u = {.wanted = wanted, .arg = arg};
-    cq_set_each(s->queues, note_unwanted, &u);
+    store_each_queue(s, note_unwanted, &u);
     if (u.n > 0)
         qsort(u.topics, u.n, sizeof u.topics[0], by_name);
     for (size_t i = 0; i < u.n; i++)
         if (i == 0 || !str_eq(u.topics[i], u.topics[i - 1]))
-            cq_set_delete_topic(s->queues, u.topics[i]);
+            store_delete_topic(s, u.topics[i]);
     free(u.topics);
 }

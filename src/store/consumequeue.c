@@ -29,13 +29,14 @@ static struct cq_table *table_new(size_t cap, struct cq_table *older)
     return t;
 }
 
-struct cq_set *cq_set_new(const struct fs *fs, const char *dir, int64_t file_size)
+static struct cq_set *set_new(const struct fs *fs, const char *dir, int64_t file_size, int32_t unit)
 {
     struct cq_set *set = calloc(1, sizeof *set);
     if (set == NULL)
         return NULL;
     set->fs = fs;
-    set->file_size = file_size - file_size % CQ_ENTRY_SIZE;
+    set->file_size = file_size - file_size % unit;
+    set->unit = set->pool.unit = unit;
     set->trusted_end = -1;
     set->entered_end = -1;
     atomic_init(&set->rebuild_from, INT64_MAX);
@@ -48,11 +49,21 @@ struct cq_set *cq_set_new(const struct fs *fs, const char *dir, int64_t file_siz
     pthread_mutex_init(&set->create, NULL);
     pthread_mutex_init(&set->work, NULL);
     pthread_mutex_init(&set->io, NULL);
-    if (cq_files_init(&set->files) || set->dir == NULL || t == NULL || set->file_size < CQ_ENTRY_SIZE) {
+    if (cq_files_init(&set->files) || set->dir == NULL || t == NULL || set->file_size < unit) {
         cq_set_free(set);
         return NULL;
     }
     return set;
+}
+
+struct cq_set *cq_set_new(const struct fs *fs, const char *dir, int64_t file_size)
+{
+    return set_new(fs, dir, file_size, CQ_ENTRY_SIZE);
+}
+
+struct cq_set *cq_set_new_batch(const struct fs *fs, const char *dir, int64_t file_size)
+{
+    return set_new(fs, dir, file_size, CQ_BATCH_ENTRY_SIZE);
 }
 
 void cq_set_free(struct cq_set *set)
@@ -162,7 +173,8 @@ static struct cq_table *table_with_room(struct cq_set *set)
 
 static struct cq *queue_alloc(struct cq_set *set, struct str topic, int32_t id)
 {
-    size_t size = (sizeof(struct cq) + topic.len + 1 + LINE - 1) & ~(size_t)(LINE - 1);
+    size_t extra = set->unit == CQ_BATCH_ENTRY_SIZE ? sizeof(struct cq_batch) + _Alignof(struct cq_batch) : 0;
+    size_t size = (sizeof(struct cq) + topic.len + 1 + extra + LINE - 1) & ~(size_t)(LINE - 1);
     if (set->slabs == NULL || SLAB_SIZE - set->slab_used < size) {
         struct cq_slab *s = aligned_alloc(LINE, sizeof *s + SLAB_SIZE);
         if (s == NULL)
@@ -181,6 +193,8 @@ static struct cq *queue_alloc(struct cq_set *set, struct str topic, int32_t id)
     q->min_physical = -1;
     q->first_file = -1;
     q->unsynced = -1;
+    if (extra)
+        cq_batch_init(q);
     return q;
 }
 
@@ -249,6 +263,7 @@ static void empty(struct cq *q)
     atomic_store_explicit(&q->next, 0, memory_order_release);
     atomic_store_explicit(&q->persisted, 0, memory_order_relaxed);
     q->min_physical = -1;
+    (void)cq_batch_refresh(q);
     __atomic_store_n(&q->from_disk, 0, __ATOMIC_RELAXED);
     q->purge = q->first_file >= 0;
     atomic_fetch_or(&q->flags, CQ_DELETED);
@@ -284,6 +299,13 @@ int32_t cq_id(const struct cq *q)
 
 int64_t cq_min(const struct cq *q)
 {
+    if (__builtin_expect(q->batch != NULL, 0))
+        return atomic_load_explicit(&q->batch->min, memory_order_acquire);
+    return cq_first(q);
+}
+
+int64_t cq_first(const struct cq *q)
+{
     return atomic_load_explicit(&q->min, memory_order_acquire);
 }
 
@@ -291,12 +313,19 @@ int64_t cq_min(const struct cq *q)
  * or is seen by the one who publishes it. */
 int64_t cq_max(const struct cq *q)
 {
+    if (__builtin_expect(q->batch != NULL, 0))
+        return atomic_load(&q->batch->max);
     return atomic_load(&q->max);
 }
 
 void **cq_user(struct cq *q)
 {
     return &q->user;
+}
+
+int64_t cq_behind(const struct cq *q)
+{
+    return atomic_load_explicit(&q->max, memory_order_acquire);
 }
 
 int64_t cq_last_end(const struct cq *q)
@@ -311,6 +340,13 @@ bool cq_has_files(const struct cq *q)
 
 int64_t cq_next(const struct cq *q)
 {
+    if (__builtin_expect(q->batch != NULL, 0))
+        return atomic_load_explicit(&q->batch->next, memory_order_relaxed);
+    return cq_end(q);
+}
+
+int64_t cq_end(const struct cq *q)
+{
     return atomic_load_explicit(&q->next, memory_order_relaxed);
 }
 
@@ -321,6 +357,7 @@ uint64_t cq_publish(struct cq *q, int64_t max)
         max > atomic_load_explicit(&q->next, memory_order_relaxed))
         return 0;
     atomic_store(&q->max, max);
+    cq_batch_publish(q, max);
     if (atomic_load(&q->waiters) == 0)
         return 0;
     return atomic_exchange(&q->waiters, 0);

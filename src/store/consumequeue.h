@@ -1,8 +1,10 @@
 /*
  * Consume queues: for every topic and queue id the list of 20-byte entries {physical offset i64, size i32, tags code
- * i64} that Java keeps under consumequeue/TOPIC/ID/. New entries live in a small tail in memory; the background thread
- * writes them to the files (cq_set_persist), so that an idle queue costs neither mapping nor descriptor and an append
- * is a few stores. What is not written yet is rebuilt from the commit log after a crash.
+ * i64} that Java keeps under consumequeue/TOPIC/ID/. Topics with queue.type=BatchCQ have batch queues instead, another
+ * set under batchconsumequeue with 46-byte entries {physical offset i64, size i32, tags code i64, store time i64, queue
+ * offset i64, messages i16, -1 i32, 0 i32}, one for a whole batch. New entries live in a small tail in memory; the
+ * background thread writes them to the files (cq_set_persist), so that an idle queue costs neither mapping nor
+ * descriptor and an append is a few stores. What is not written yet is rebuilt from the commit log after a crash.
  *
  * Ownership: the set owns the queues; they live until cq_set_free. Deleted queues are marked and emptied.
  * Threads: cq_append / cq_publish only by the holder of the append lock or the flusher (the store serialises them);
@@ -18,12 +20,14 @@
 
 enum {
     CQ_ENTRY_SIZE = 20,
+    CQ_BATCH_ENTRY_SIZE = 46,
     CQ_PREBLANK_SIZE = 0x7FFFFFFF, /* size field of the units before a queue's first entry (physical offset 0) */
 };
 
 static inline bool cq_entry_valid(const struct store_entry *e)
 {
-    return e->physical_offset >= 0 && e->size > 0 && e->physical_offset <= INT64_MAX - e->size;
+    return e->physical_offset >= 0 && e->size > 0 && e->physical_offset <= INT64_MAX - e->size && e->messages > 0 &&
+           e->queue_offset >= 0 && e->queue_offset <= INT64_MAX - e->messages;
 }
 
 static inline bool cq_entry_preblank(const struct store_entry *e)
@@ -36,6 +40,8 @@ struct cq_set;
 /* dir: the consumequeue folder; file_size: bytes of one queue file (mappedFileSizeConsumeQueue). NULL: out of memory.
  */
 struct cq_set *cq_set_new(const struct fs *fs, const char *dir, int64_t file_size);
+/* A set of batch queues: dir is the batchconsumequeue folder. */
+struct cq_set *cq_set_new_batch(const struct fs *fs, const char *dir, int64_t file_size);
 void cq_set_free(struct cq_set *set);
 /* How to keep cq_append out for a moment: the append lock. Used by the background work to drop the tails of idle queues
  * and to delete queues. Without it nobody may append while those run. */
@@ -77,27 +83,44 @@ int64_t cq_next(const struct cq *q);
  * Entries whose physical end is not above the queue's last one are ignored (repeated dispatch), as in Java. During
  * recovery a queue offset above cq_next of an empty queue starts the queue there (older messages are gone). */
 bool cq_append(struct cq *q, int64_t queue_offset, int64_t physical_offset, int32_t size, int64_t tags_code);
-/* Entries below max become visible. Returns the waiting loops' bits (taken) or 0; see store_queue_wait. */
+/* The same for any queue, with the queue offset (and messages and store time of a batch) in the entry. */
+bool cq_enter(struct cq *q, const struct store_entry *e);
+/* Position behind the newest entry. Under the append lock. */
+int64_t cq_end(const struct cq *q);
+/* Entries before position max become visible. Returns the waiting loops' bits (taken) or 0; see store_queue_wait. */
 uint64_t cq_publish(struct cq *q, int64_t max);
 
-/* Copies up to n visible entries from offset on; returns how many (fewer only at the end, when a file cannot be read,
- * or with may_block false where memory ends). With may_block false: -1 when none of them is in memory. */
-int cq_read(struct cq *q, int64_t offset, struct store_entry *out, int n, bool may_block);
+/*
+ * Reading goes by position, which tells the entries of a queue one by one. It is the queue offset, but in batch queues,
+ * whose offsets count messages: there cq_locate has to find where to begin.
+ */
+bool cq_is_batch(const struct cq *q);
+int64_t cq_first(const struct cq *q);  /* position of the first entry still there */
+int64_t cq_behind(const struct cq *q); /* position behind the last visible entry */
+/* Position of the first entry that ends behind the queue offset, one of [cq_min, cq_max). -1: it cannot be read, or
+ * (may_block false) not without waiting. Damaged entries mislead: see cq_check. */
+int64_t cq_locate(struct cq *q, int64_t offset, bool may_block);
+/* The first position of the next file. */
+int64_t cq_next_file(const struct cq *q, int64_t position);
+int32_t cq_unit(const struct cq *q); /* bytes of an entry */
+/* Copies up to n visible entries from the position on; returns how many (fewer only at the end, when a file cannot be
+ * read, or with may_block false where memory ends). With may_block false: -1 when none of them is in memory. */
+int cq_read(struct cq *q, int64_t position, struct store_entry *out, int n, bool may_block);
 void cq_wait(struct cq *q, unsigned loop);
 
-/* Whether entry and record at offset may be believed: those of this process are, those found in the files at the start
- * once somebody has compared them (cq_set_checked). *to: the answer holds for [offset, *to). Any thread. */
+/* Whether entry and record at the position may be believed: those of this process are, those found in the files at the
+ * start once somebody has compared them (cq_set_checked). *to: the answer holds for [position, *to). Any thread. */
 enum cq_check { CQ_UNCHECKED, CQ_GOOD, CQ_BAD };
-enum cq_check cq_check(struct cq *q, int64_t offset, int64_t *to);
+enum cq_check cq_check(struct cq *q, int64_t position, int64_t *to);
 /* Notes the answer for [from, to); CQ_GOOD or CQ_BAD. What is noted may be forgotten again. */
 void cq_set_checked(struct cq *q, int64_t from, int64_t to, enum cq_check what);
 /* Replaces a damaged entry in its file. May block. 0 or a negative errno value. */
-int cq_mend(struct cq *q, int64_t offset, const struct store_entry *e);
+int cq_mend(struct cq *q, int64_t position, const struct store_entry *e);
 /* Physical end of the newest entry; 0 when there never was one. */
 int64_t cq_last_end(const struct cq *q);
 bool cq_has_files(const struct cq *q); /* during recovery */
 /* The file that holds the entry, for messages to people. */
-void cq_entry_place(const struct cq *q, int64_t offset, char *out, size_t size);
+void cq_entry_place(const struct cq *q, int64_t position, char *out, size_t size);
 
 /* Writes the tails of dirty queues to their files; with sync also fdatasyncs what was written since the last sync.
  * Without sync small tails may be left for a later call. *written_to: every entry with a physical end <= this value is

@@ -126,10 +126,10 @@ void cq_set_checked(struct cq *q, int64_t from, int64_t to, enum cq_check what)
 int cq_mend(struct cq *q, int64_t offset, const struct store_entry *e)
 {
     struct cq_set *set = q->set;
-    uint8_t unit[CQ_ENTRY_SIZE];
+    uint8_t unit[CQ_BATCH_ENTRY_SIZE];
     int64_t start = cq_file_of(set, offset);
     struct cq_file *file;
-    cq_put_entry(unit, e->physical_offset, e->size, e->tags_code);
+    cq_put_entry(unit, set->unit, e);
     pthread_mutex_lock(&set->io);
     int r = offset < q->from_disk && q->first_file >= 0 && start >= q->first_file
                 ? cq_file_acquire(q, start, true, false, &file, NULL)
@@ -137,9 +137,13 @@ int cq_mend(struct cq *q, int64_t offset, const struct store_entry *e)
     if (r == 0) {
         r = cq_note_unsynced(q, start, false);
         if (r == 0)
-            r = fs_write_all(set->fs, file->fd, unit, sizeof unit, offset * CQ_ENTRY_SIZE - start);
+            r = fs_write_all(set->fs, file->fd, unit, (size_t)set->unit, offset * set->unit - start);
         cq_file_release(set, file);
     }
+    if (r == 0 && offset + 1 == atomic_load_explicit(&q->next, memory_order_relaxed))
+        r = cq_batch_refresh(q);
+    else if (r == 0)
+        cq_batch_min(q);
     pthread_mutex_unlock(&set->io);
     return r;
 }
@@ -148,5 +152,5 @@ void cq_entry_place(const struct cq *q, int64_t offset, char *out, size_t size)
 {
     int64_t start = cq_file_of(q->set, offset);
     snprintf(out, size, "%s/%s/%d/%020lld position %lld", q->set->dir, q->topic, q->id, (long long)start,
-             (long long)(offset * CQ_ENTRY_SIZE - start));
+             (long long)(offset * q->set->unit - start));
 }

@@ -47,8 +47,8 @@ static void truncate_queue(void *arg, struct cq *q)
         if (file < q->first_file)
             file = q->first_file;
         int r = 0;
-        if (lo * CQ_ENTRY_SIZE - file < set->file_size)
-            r = cq_file_zero_from(q, lo * CQ_ENTRY_SIZE);
+        if (lo * set->unit - file < set->file_size)
+            r = cq_file_zero_from(q, lo * set->unit);
         for (int64_t f = cq_file_of(set, persisted - 1); f > file && f >= q->first_file && r == 0; f -= set->file_size)
             r = cq_file_remove(q, f);
         if (r == 0)
@@ -67,6 +67,11 @@ static void truncate_queue(void *arg, struct cq *q)
         q->from_disk = lo;
     if (lo == min)
         q->min_physical = -1;
+    int r = cq_batch_refresh(q);
+    if (r) {
+        cut->error = r;
+        cut->failed = q;
+    }
 }
 
 int cq_set_truncate(struct cq_set *set, int64_t physical_end, struct err *err)

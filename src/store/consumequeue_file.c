@@ -12,7 +12,7 @@
 enum {
     OPEN_MAX = 512, /* descriptors kept for all queues together; more only while that many are in use at once */
     BUCKETS = 1024,
-    READ_BUFFER = 204 * CQ_ENTRY_SIZE,
+    READ_UNITS = 204,
 };
 
 int cq_files_init(struct cq_files *f)
@@ -261,26 +261,26 @@ int cq_file_read(struct cq *q, int64_t offset, struct store_entry *out, int n, b
         n = end > offset ? (int)(end - offset) : 0;
     int done = 0, r = 0;
     while (done < n) {
-        int64_t at = (offset + done) * CQ_ENTRY_SIZE, start = cq_file_of(set, offset + done);
-        int64_t want = (int64_t)(n - done) * CQ_ENTRY_SIZE;
+        int64_t at = (offset + done) * set->unit, start = cq_file_of(set, offset + done);
+        int64_t want = (int64_t)(n - done) * set->unit;
         if (want > set->file_size - (at - start))
             want = set->file_size - (at - start);
         struct cq_file *file;
         r = cq_file_acquire(q, start, may_block, false, &file, NULL);
         if (r)
             break;
-        uint8_t buf[READ_BUFFER];
-        if (want > READ_BUFFER)
-            want = READ_BUFFER;
+        uint8_t buf[READ_UNITS * CQ_BATCH_ENTRY_SIZE];
+        if (want > READ_UNITS * set->unit)
+            want = READ_UNITS * set->unit;
         ssize_t got = may_block ? set->fs->pread(set->fs, file->fd, buf, (size_t)want, at - start)
                                 : set->fs->pread_nowait(set->fs, file->fd, buf, (size_t)want, at - start);
         cq_file_release(set, file);
         if (got < 0)
             r = (int)got;
-        if (got < CQ_ENTRY_SIZE)
+        if (got < set->unit)
             break;
-        for (int i = 0; i < got / CQ_ENTRY_SIZE; i++)
-            out[done++] = cq_get_entry(buf + i * CQ_ENTRY_SIZE);
+        for (int i = 0; i < got / set->unit; i++, done++)
+            out[done] = cq_get_entry(buf + i * set->unit, set->unit, offset + done);
         if (got < want && !may_block) {
             r = -EAGAIN;
             break;

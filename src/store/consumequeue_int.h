@@ -1,9 +1,10 @@
 /*
  * Inside of the consume queues, shared by consumequeue*.c only.
  *
- * A queue is a run of entries [min, next). Entries [persisted, next) are only in the tail; a tail is a list of chunks
- * that hold entries in file format, oldest first, and may reach back before `persisted`. Everything below `persisted`
- * is in the files [first_file, ...]. Entries below max are visible.
+ * A queue is a run of entries [min, next), here counted by their positions: queue offsets but in batch queues. Entries
+ * [persisted, next) are only in the tail; a tail is a list of chunks that hold entries in file format, oldest first,
+ * and may reach back before `persisted`. Everything below `persisted` is in the files [first_file, ...]. Entries below
+ * max are visible.
  *
  * Who writes what: the appender writes next, last_end, last, chunk data; whoever publishes writes max; the background
  * thread (holding set->io) writes persisted, first_file, min and unlinks chunks from the old end. The last chunk is
@@ -24,6 +25,13 @@ enum {
     CQ_TOPIC_MAX = 255,
     CQ_PATH_SIZE = 4096,
     CQ_NAME_DIGITS = 20,
+};
+
+/* A batch queue as its consumers see it: offsets count messages, of which an entry can have several. Everything else in
+ * struct cq counts entries. */
+struct cq_batch {
+    _Atomic int64_t next, max, min;
+    _Atomic int64_t hint; /* position of the entry found last */
 };
 
 struct cq_chunk {
@@ -64,8 +72,9 @@ struct cq {
     int64_t from_disk;          /* entries below were found in the files at the start and must be checked once */
     struct cq_checked *checked; /* what was, NULL nothing; under set->check_lock */
 
-    int64_t unsynced; /* file (byte offset) written since the last sync and noted in set->unsynced, -1 none */
-    char topic[];     /* NUL-terminated */
+    struct cq_batch *batch; /* NULL: not a batch queue */
+    int64_t unsynced;       /* file (byte offset) written since the last sync and noted in set->unsynced, -1 none */
+    char topic[];           /* NUL-terminated */
 };
 
 enum cq_flag {
@@ -80,6 +89,7 @@ struct cq_table {
 };
 
 struct cq_pool {
+    int32_t unit;                                /* bytes of an entry */
     struct cq_chunk *mine[CQ_CLASSES];           /* the appender's */
     _Atomic(struct cq_chunk *) back[CQ_CLASSES]; /* given back by the background thread */
     _Atomic size_t bytes;                        /* in both */
@@ -112,6 +122,7 @@ struct cq_set {
     const struct fs *fs;
     char *dir;
     int64_t file_size;
+    int32_t unit; /* bytes of an entry */
     int64_t trusted_end;
     int64_t entered_end;          /* clean stop: no entry can lie behind; -1 unknown */
     _Atomic int64_t rebuild_from; /* cq_set_rebuild_from */
@@ -149,6 +160,10 @@ enum tail_drop { TAIL_KEEP_LAST, TAIL_DROP_ALL };
 /* Copies entries of the tail from offset on; -1 when the tail does not reach back to it, 0 when offset is not visible.
  */
 int cq_tail_read(struct cq *q, int64_t offset, struct store_entry *out, int n, bool visible_only);
+/* Under the append lock: adds the entry at position next, which is the queue's end. False: out of memory. */
+bool cq_tail_put(struct cq *q, int64_t next, const struct store_entry *e);
+/* The same for an entry with a record: it is the queue's newest, and has to go to the files. */
+bool cq_tail_append(struct cq *q, int64_t next, const struct store_entry *e);
 /* The chunk that holds offset, for the background thread. */
 struct cq_chunk *cq_tail_find(struct cq *q, int64_t offset);
 /* Unlinks chunks whose entries are all persisted (ALL: with the append lock held, everything). */
@@ -161,6 +176,13 @@ void cq_tail_free(struct cq *q);
 void cq_mark_dirty(struct cq *q);
 
 void cq_checked_free(struct cq *q); /* consumequeue_checked.c */
+
+/* consumequeue_batch.c: called where the ends of a queue move; nothing to do for queues that are no batch queues. */
+void cq_batch_init(struct cq *q);
+/* Reads the entries at the ends again. 0 or a negative errno value. */
+int cq_batch_refresh(struct cq *q);
+void cq_batch_min(struct cq *q);                  /* min was raised */
+void cq_batch_publish(struct cq *q, int64_t max); /* entries below max are visible */
 
 /* consumequeue_file.c */
 int cq_files_init(struct cq_files *f);
@@ -184,21 +206,43 @@ int cq_file_zero_from(struct cq *q, int64_t from);
 /* Entries by blocking reads wherever they are, no bounds but next; returns how many or a negative errno value. */
 int cq_peek(struct cq *q, int64_t offset, struct store_entry *out, int n);
 
-static inline void cq_put_entry(uint8_t *at, int64_t physical_offset, int32_t size, int64_t tags_code)
+/* Entries in file format, of `unit` bytes: CQ_ENTRY_SIZE or CQ_BATCH_ENTRY_SIZE. The place of a batch in a compaction
+ * log, which batch entries have room for, is -1: none. */
+static inline void cq_put_entry(uint8_t *at, int32_t unit, const struct store_entry *e)
 {
-    put_be64(at, (uint64_t)physical_offset);
-    put_be32(at + 8, (uint32_t)size);
-    put_be64(at + 12, (uint64_t)tags_code);
+    put_be64(at, (uint64_t)e->physical_offset);
+    put_be32(at + 8, (uint32_t)e->size);
+    put_be64(at + 12, (uint64_t)e->tags_code);
+    if (__builtin_expect(unit == CQ_ENTRY_SIZE, 1))
+        return;
+    put_be64(at + 20, (uint64_t)e->store_time);
+    put_be64(at + 28, (uint64_t)e->queue_offset);
+    put_be16(at + 36, (uint16_t)e->messages);
+    put_be32(at + 38, UINT32_MAX);
+    put_be32(at + 42, 0);
 }
 
-static inline struct store_entry cq_get_entry(const uint8_t *at)
+/* The entry at this position of its queue. */
+static inline struct store_entry cq_get_entry(const uint8_t *at, int32_t unit, int64_t position)
 {
-    return (struct store_entry){(int64_t)get_be64(at), (int32_t)get_be32(at + 8), (int64_t)get_be64(at + 12)};
+    struct store_entry e = {
+        .physical_offset = (int64_t)get_be64(at),
+        .size = (int32_t)get_be32(at + 8),
+        .messages = 1,
+        .tags_code = (int64_t)get_be64(at + 12),
+        .queue_offset = position,
+    };
+    if (__builtin_expect(unit != CQ_ENTRY_SIZE, 0)) {
+        e.store_time = (int64_t)get_be64(at + 20);
+        e.queue_offset = (int64_t)get_be64(at + 28);
+        e.messages = (int16_t)get_be16(at + 36);
+    }
+    return e;
 }
 
-static inline int64_t cq_file_of(const struct cq_set *set, int64_t offset)
+static inline int64_t cq_file_of(const struct cq_set *set, int64_t position)
 {
-    int64_t at = offset * CQ_ENTRY_SIZE;
+    int64_t at = position * set->unit;
     return at - at % set->file_size;
 }
 

@@ -66,7 +66,7 @@ static int by_number(const void *a, const void *b)
 
 static int64_t units_of(const struct cq_set *set)
 {
-    return set->file_size / CQ_ENTRY_SIZE;
+    return set->file_size / set->unit;
 }
 
 /* The recovery of one queue, with the page of units read last: a small queue is read once. */
@@ -208,7 +208,7 @@ static int find_end(struct reader *in, int64_t lo, int64_t *end)
 static int verify(struct reader *in, int64_t from, int64_t *end)
 {
     struct store_entry page[SCAN_UNITS];
-    int64_t log_end = 0;
+    int64_t log_end = 0, next = 0;
     while (from < *end) {
         int r = read_units(in, from, page, *end - from < SCAN_UNITS ? (int)(*end - from) : SCAN_UNITS);
         if (r < 0)
@@ -220,12 +220,13 @@ static int verify(struct reader *in, int64_t from, int64_t *end)
                 *end = from + i;
                 return 1;
             }
-            if (!blank && e->physical_offset < log_end) {
+            if (!blank && (e->physical_offset < log_end || e->queue_offset < next)) {
                 *end = from + i - 1; /* one of the two is wrong */
                 return 1;
             }
             if (!blank)
                 log_end = e->physical_offset + e->size;
+            next = e->queue_offset + e->messages;
         }
         from += r;
     }
@@ -302,7 +303,7 @@ static int has_leftovers(struct reader *in, int64_t keep, int64_t end, bool only
 {
     struct cq *q = in->q;
     struct cq_file *file;
-    int64_t per_file = units_of(q->set), last = keep / CQ_ENTRY_SIZE + per_file;
+    int64_t per_file = units_of(q->set), last = keep / q->set->unit + per_file;
     if (q->set->trusted_end == INT64_MAX)
         return 0;
     /* The units of the page at hand, then the rest by asking the file system for data. */
@@ -310,7 +311,7 @@ static int has_leftovers(struct reader *in, int64_t keep, int64_t end, bool only
     for (; end < last && end >= in->from && end < in->from + in->n; end++)
         if (read_units(in, end, &e, 1) != 1 || e.physical_offset || e.size || e.tags_code)
             return 1;
-    int64_t at = end * CQ_ENTRY_SIZE - keep;
+    int64_t at = end * q->set->unit - keep;
     /* A file that occupies just the blocks of its entries has nothing behind them; most queues are small. */
     if (at >= q->set->file_size || (only_file && in->allocated == (at + BLOCK - 1) / BLOCK * BLOCK))
         return 0;
@@ -344,7 +345,8 @@ static int drop_impossible(struct reader *in, int64_t first, int64_t *end)
             return r;
         int64_t from = cq_entry_preblank(&e[0]) ? 0 : e[0].physical_offset + e[0].size;
         int64_t to = e[1].physical_offset + e[1].size;
-        if (cq_entry_preblank(&e[1]) || (e[1].physical_offset >= from && (log_end < 0 || to <= log_end)))
+        if (cq_entry_preblank(&e[1]) || (e[1].physical_offset >= from && (log_end < 0 || to <= log_end) &&
+                                         e[1].queue_offset >= e[0].queue_offset + e[0].messages))
             break;
         /* Which of the two is wrong? The one that does not fit the log; otherwise both are built anew. */
         if (log_end >= 0 && from > log_end)
@@ -367,14 +369,14 @@ static void want_rebuild(struct cq *q, int64_t end)
 static int recover_files(struct reader *in, struct file_list *l, int64_t *min, int64_t *end)
 {
     struct cq *q = in->q;
-    const int64_t units = units_of(q->set), first = l->starts[0] / CQ_ENTRY_SIZE;
+    const int64_t units = units_of(q->set), first = l->starts[0] / q->set->unit;
     struct store_entry e;
     size_t n = l->n;
     bool damaged = false;
     *min = *end = first;
     /* Files behind the last one with an entry hold nothing. */
     for (; n > 0; n--) {
-        int r = read_units(in, l->starts[n - 1] / CQ_ENTRY_SIZE, &e, 1);
+        int r = read_units(in, l->starts[n - 1] / q->set->unit, &e, 1);
         if (r < 0)
             return r;
         if (cq_entry_valid(&e))
@@ -383,13 +385,13 @@ static int recover_files(struct reader *in, struct file_list *l, int64_t *min, i
     }
     int r = 0;
     if (n > 0) {
-        r = find_end(in, l->starts[n - 1] / CQ_ENTRY_SIZE, end);
+        r = find_end(in, l->starts[n - 1] / q->set->unit, end);
         /* Without a mark Java's rule; with one more files than that may have been written since. */
         bool back = n > FILES_BACK && q->set->trusted_end < 0;
         int64_t from = first + (back ? (int64_t)(n - FILES_BACK) * units : 0);
         if (r == 0)
             r = first_untrusted(in, from, *end, &from);
-        if (r == 0 && *end * CQ_ENTRY_SIZE < l->starts[n - 1] + q->set->file_size) {
+        if (r == 0 && *end * q->set->unit < l->starts[n - 1] + q->set->file_size) {
             r = is_used(in, *end);
             damaged |= r > 0;
         }
@@ -413,8 +415,8 @@ static int recover_files(struct reader *in, struct file_list *l, int64_t *min, i
     cut |= r > 0;
     for (; r >= 0 && l->n > 0 && l->starts[l->n - 1] > keep; l->n--)
         r = cq_file_remove(q, l->starts[l->n - 1]);
-    if (r >= 0 && cut && *end * CQ_ENTRY_SIZE - keep < q->set->file_size)
-        r = cq_file_zero_from(q, *end * CQ_ENTRY_SIZE);
+    if (r >= 0 && cut && *end * q->set->unit - keep < q->set->file_size)
+        r = cq_file_zero_from(q, *end * q->set->unit);
     if (r >= 0 && cut) {
         r = note_cut(q, keep);
         in->n = 0; /* the page at hand may show what was just wiped */
@@ -426,13 +428,14 @@ static int recover_files(struct reader *in, struct file_list *l, int64_t *min, i
     return r;
 }
 
-static void set_bounds(struct cq *q, int64_t min, int64_t end)
+static int set_bounds(struct cq *q, int64_t min, int64_t end)
 {
     atomic_store_explicit(&q->min, min, memory_order_relaxed);
     atomic_store_explicit(&q->persisted, end, memory_order_relaxed);
     atomic_store_explicit(&q->next, end, memory_order_relaxed);
     atomic_store(&q->max, end);
     q->from_disk = end;
+    return cq_batch_refresh(q);
 }
 
 static int load_queue(struct cq *q, struct err *err)
@@ -457,13 +460,14 @@ static int load_queue(struct cq *q, struct err *err)
         atomic_store_explicit(&q->persisted, INT64_MAX, memory_order_relaxed);
         q->first_file = l.starts[0];
         r = recover_files(&in, &l, &min, &end);
+        if (r == 0)
+            r = set_bounds(q, min, end);
         if (r)
             r = err_sys(err, -r,
                         "cannot recover consume queue %s/%d under %s; if the disk is sound, remove its folder to have "
                         "it rebuilt",
                         q->topic, q->id, set->dir);
     }
-    set_bounds(q, min, end);
     for (size_t i = 0; i < l.n; i++)
         cq_file_forget(q, l.starts[i]);
     free(l.starts);

@@ -11,10 +11,10 @@
 #include <string.h>
 
 enum {
-    LEAST_ENTRIES = 2 * 4096 / CQ_ENTRY_SIZE, /* a tail below this waits for a sync, unless many wait */
-    SYNC_ALL_FROM = 64,                       /* files from which on the whole file system is synced at once */
-    WAITING_MAX = 1000000,                    /* entries that may wait in all */
-    IDLE_ROUNDS = 4,                          /* rounds without an append until a tail leaves memory */
+    LEAST_BYTES = 2 * 4096, /* a tail below this waits for a sync, unless many wait */
+    SYNC_ALL_FROM = 64,     /* files from which on the whole file system is synced at once */
+    WAITING_MAX = 1000000,  /* entries that may wait in all */
+    IDLE_ROUNDS = 4,        /* rounds without an append until a tail leaves memory */
 };
 
 static bool push(void **array, size_t *n, size_t *cap, size_t size)
@@ -47,7 +47,7 @@ static int fill_preblank(const struct cq_set *set, int fd, int64_t bytes)
 {
     uint8_t block[204 * CQ_ENTRY_SIZE];
     for (size_t i = 0; i < sizeof block; i += CQ_ENTRY_SIZE)
-        cq_put_entry(block + i, 0, CQ_PREBLANK_SIZE, 0);
+        cq_put_entry(block + i, CQ_ENTRY_SIZE, &(struct store_entry){.size = CQ_PREBLANK_SIZE});
     for (int64_t at = 0; at < bytes; at += (int64_t)sizeof block) {
         size_t n = bytes - at < (int64_t)sizeof block ? (size_t)(bytes - at) : sizeof block;
         int r = fs_write_all(set->fs, fd, block, n, at);
@@ -61,7 +61,7 @@ static int fill_preblank(const struct cq_set *set, int fd, int64_t bytes)
 static int write_entries(struct cq *q, int64_t offset, const uint8_t *data, int64_t n)
 {
     struct cq_set *set = q->set;
-    int64_t start = cq_file_of(set, offset), at = offset * CQ_ENTRY_SIZE - start;
+    int64_t start = cq_file_of(set, offset), at = offset * set->unit - start;
     bool created = false;
     struct cq_file *file;
     int r = cq_file_acquire(q, start, true, true, &file, &created);
@@ -71,7 +71,7 @@ static int write_entries(struct cq *q, int64_t offset, const uint8_t *data, int6
     if (r == 0 && at > 0 && (created || q->first_file < 0))
         r = fill_preblank(set, file->fd, at);
     if (r == 0)
-        r = fs_write_all(set->fs, file->fd, data, (size_t)n * CQ_ENTRY_SIZE, at);
+        r = fs_write_all(set->fs, file->fd, data, (size_t)n * (size_t)set->unit, at);
     if (r == 0 && (q->first_file < 0 || q->first_file > start))
         q->first_file = start;
     cq_file_release(set, file);
@@ -81,7 +81,7 @@ static int write_entries(struct cq *q, int64_t offset, const uint8_t *data, int6
 static int write_tail(struct cq *q, int64_t end)
 {
     int64_t at = atomic_load_explicit(&q->persisted, memory_order_relaxed);
-    int64_t per_file = q->set->file_size / CQ_ENTRY_SIZE;
+    int64_t per_file = q->set->file_size / q->set->unit;
     struct cq_chunk *c = cq_tail_find(q, at);
     while (c && at < end) {
         int64_t n = c->base + c->cap - at;
@@ -89,7 +89,7 @@ static int write_tail(struct cq *q, int64_t end)
             n = end - at;
         if (n > per_file - at % per_file)
             n = per_file - at % per_file;
-        int r = write_entries(q, at, c->data + (at - c->base) * CQ_ENTRY_SIZE, n);
+        int r = write_entries(q, at, c->data + (at - c->base) * q->set->unit, n);
         if (r)
             return r;
         at += n;
@@ -299,7 +299,7 @@ static int sync_round(struct cq_set *set, struct err *err)
 int cq_set_persist(struct cq_set *set, bool sync, int64_t log_end, int64_t *written_to, struct err *err)
 {
     pthread_mutex_lock(&set->work);
-    struct round round = {.least = sync ? 1 : LEAST_ENTRIES, .written_to = log_end};
+    struct round round = {.least = sync ? 1 : LEAST_BYTES / set->unit, .written_to = log_end};
     visit_dirty(set, &round);
     if (!sync && round.error == 0 && round.waiting > WAITING_MAX) {
         round = (struct round){.least = 1, .written_to = log_end};
@@ -363,6 +363,7 @@ static void raise_min(struct cq *q, int64_t log_min)
     }
     q->min_physical = physical;
     atomic_store_explicit(&q->min, first, memory_order_release);
+    cq_batch_min(q);
 }
 
 /* Files that end at or before min; the one with the newest entry stays. */

@@ -13,9 +13,9 @@ enum {
 
 static const uint32_t class_cap[CQ_CLASSES] = {8, 64, 512, 4096};
 
-static size_t chunk_bytes(unsigned class)
+static size_t chunk_bytes(const struct cq_pool *pool, unsigned class)
 {
-    return sizeof(struct cq_chunk) + (size_t)class_cap[class] * CQ_ENTRY_SIZE;
+    return sizeof(struct cq_chunk) + (size_t)class_cap[class] * (size_t)pool->unit;
 }
 
 /* Only the appender takes chunks. */
@@ -26,8 +26,8 @@ static struct cq_chunk *chunk_new(struct cq_pool *pool, unsigned class, int64_t 
     struct cq_chunk *c = pool->mine[class];
     if (c) {
         pool->mine[class] = c->retired;
-        atomic_fetch_sub_explicit(&pool->bytes, chunk_bytes(class), memory_order_relaxed);
-    } else if ((c = malloc(chunk_bytes(class))) == NULL) {
+        atomic_fetch_sub_explicit(&pool->bytes, chunk_bytes(pool, class), memory_order_relaxed);
+    } else if ((c = malloc(chunk_bytes(pool, class))) == NULL) {
         return NULL;
     }
     atomic_init(&c->next, NULL);
@@ -42,7 +42,7 @@ static struct cq_chunk *chunk_new(struct cq_pool *pool, unsigned class, int64_t 
 
 static void chunk_give_back(struct cq_pool *pool, struct cq_chunk *c)
 {
-    size_t bytes = chunk_bytes(c->class);
+    size_t bytes = chunk_bytes(pool, c->class);
     if (atomic_load_explicit(&pool->bytes, memory_order_relaxed) + bytes > POOL_KEEP_BYTES) {
         free(c);
         return;
@@ -115,7 +115,7 @@ void cq_mark_dirty(struct cq *q)
     while (!atomic_compare_exchange_weak_explicit(&set->dirty, &first, q, memory_order_release, memory_order_relaxed));
 }
 
-static bool put(struct cq *q, int64_t next, int64_t physical_offset, int32_t size, int64_t tags_code)
+bool cq_tail_put(struct cq *q, int64_t next, const struct store_entry *e)
 {
     struct cq_chunk *c = atomic_load_explicit(&q->last, memory_order_relaxed);
     if (__builtin_expect(c == NULL || next - c->base >= c->cap, 0)) {
@@ -123,7 +123,7 @@ static bool put(struct cq *q, int64_t next, int64_t physical_offset, int32_t siz
         if (c == NULL)
             return false;
     }
-    cq_put_entry(c->data + (next - c->base) * CQ_ENTRY_SIZE, physical_offset, size, tags_code);
+    cq_put_entry(c->data + (next - c->base) * q->set->unit, q->set->unit, e);
     atomic_store_explicit(&q->next, next + 1, memory_order_release);
     return true;
 }
@@ -141,7 +141,7 @@ static int64_t position(struct cq *q, int64_t queue_offset, int64_t next)
                     "crocket store check shows whether the log has these messages",
                     q->topic, q->id, (long long)next, (long long)queue_offset - 1);
         for (; next < queue_offset; next++)
-            if (!put(q, next, 0, CQ_PREBLANK_SIZE, 0))
+            if (!cq_tail_put(q, next, &(struct store_entry){.size = CQ_PREBLANK_SIZE}))
                 return -2;
         /* As the next start finds it: a queue begins behind its leading blanks. */
         if (!has_entries)
@@ -164,6 +164,18 @@ static int64_t position(struct cq *q, int64_t queue_offset, int64_t next)
     return queue_offset;
 }
 
+bool cq_tail_append(struct cq *q, int64_t next, const struct store_entry *e)
+{
+    if (!cq_tail_put(q, next, e))
+        return false;
+    atomic_store_explicit(&q->last_end, e->physical_offset + e->size, memory_order_relaxed);
+    if (__builtin_expect(atomic_load_explicit(&q->flags, memory_order_relaxed) != CQ_DIRTY, 0)) {
+        atomic_fetch_and(&q->flags, ~(uint32_t)CQ_DELETED);
+        cq_mark_dirty(q);
+    }
+    return true;
+}
+
 bool cq_append(struct cq *q, int64_t queue_offset, int64_t physical_offset, int32_t size, int64_t tags_code)
 {
     if (physical_offset + size <= atomic_load_explicit(&q->last_end, memory_order_relaxed))
@@ -174,14 +186,8 @@ bool cq_append(struct cq *q, int64_t queue_offset, int64_t physical_offset, int3
         if (next < 0)
             return next == -1;
     }
-    if (!put(q, next, physical_offset, size, tags_code))
-        return false;
-    atomic_store_explicit(&q->last_end, physical_offset + size, memory_order_relaxed);
-    if (__builtin_expect(atomic_load_explicit(&q->flags, memory_order_relaxed) != CQ_DIRTY, 0)) {
-        atomic_fetch_and(&q->flags, ~(uint32_t)CQ_DELETED);
-        cq_mark_dirty(q);
-    }
-    return true;
+    struct store_entry e = {.physical_offset = physical_offset, .size = size, .tags_code = tags_code};
+    return cq_tail_append(q, next, &e);
 }
 
 int cq_tail_read(struct cq *q, int64_t offset, struct store_entry *out, int n, bool visible_only)
@@ -199,10 +205,11 @@ int cq_tail_read(struct cq *q, int64_t offset, struct store_entry *out, int n, b
         if (n > end - offset)
             n = end > offset ? (int)(end - offset) : 0;
     }
+    const int32_t unit = q->set->unit;
     while (c && done < n) {
         int64_t i = offset + done - c->base;
-        for (; i < c->cap && done < n; i++)
-            out[done++] = cq_get_entry(c->data + i * CQ_ENTRY_SIZE);
+        for (; i < c->cap && done < n; i++, done++)
+            out[done] = cq_get_entry(c->data + i * unit, unit, offset + done);
         c = atomic_load_explicit(&c->next, memory_order_acquire);
     }
     atomic_fetch_sub_explicit(&q->readers, 1, memory_order_release);

@@ -61,7 +61,7 @@ static bool is_full(const struct reader *r, const struct store_entry *e)
     const struct get_result *out = r->out;
     if (out->count == 0)
         return false;
-    if (out->count >= r->max_count || (int64_t)out->bytes + e->size > r->max_bytes)
+    if (out->count + (uint32_t)e->messages > r->max_count || (int64_t)out->bytes + e->size > r->max_bytes)
         return true;
     bool in_memory =
         clog_max(r->s->log) - e->physical_offset <= r->s->memory_bytes / 100 * c->accessMessageInMemoryMaxRatio;
@@ -71,7 +71,7 @@ static bool is_full(const struct reader *r, const struct store_entry *e)
 }
 
 /* False: no room for another range. */
-static bool add(struct reader *r, int64_t queue_offset, const struct store_entry *e)
+static bool add(struct reader *r, const struct store_entry *e)
 {
     struct get_result *out = r->out;
     int64_t at = e->physical_offset - r->seg->base;
@@ -82,13 +82,13 @@ static bool add(struct reader *r, int64_t queue_offset, const struct store_entry
         if (out->n_ranges == STORE_GET_RANGES)
             return false;
         seg_retain(r->seg);
-        r->range_first[out->n_ranges] = queue_offset;
+        r->range_first[out->n_ranges] = out->next_offset;
         r->range_count[out->n_ranges] = 0;
         out->ranges[out->n_ranges++] = (struct store_range){
             .segment = r->seg, .fd = r->seg->fd, .offset = at, .len = (uint32_t)e->size, .map = r->seg->map + at};
     }
-    r->range_count[out->n_ranges - 1]++;
-    out->count++;
+    r->range_count[out->n_ranges - 1] += (uint32_t)e->messages;
+    out->count += (uint32_t)e->messages;
     out->bytes += (uint32_t)e->size;
     return true;
 }
@@ -114,8 +114,7 @@ static bool record_is_resident(struct reader *r, const struct store_entry *e)
 enum take { TAKEN, SKIPPED, REMOVED, COLD, FULL };
 
 /* Decides about one entry. */
-static enum take take(struct reader *r, int64_t queue_offset, const struct store_entry *e, store_filter_fn filter,
-                      void *arg)
+static enum take take(struct reader *r, const struct store_entry *e, store_filter_fn filter, void *arg)
 {
     enum filter_verdict wanted = filter ? filter(arg, e->tags_code, NULL) : FILTER_YES;
     if (wanted == FILTER_NO)
@@ -130,7 +129,7 @@ static enum take take(struct reader *r, int64_t queue_offset, const struct store
         if (msg_decode(r->seg->map + at, (size_t)e->size, &v) != MSG_OK || filter(arg, e->tags_code, &v) != FILTER_YES)
             return SKIPPED;
     }
-    return add(r, queue_offset, e) ? TAKEN : FULL;
+    return add(r, e) ? TAKEN : FULL;
 }
 
 /* Gives back the ranges from i on: the read ends before the first entry of range i. */
@@ -185,21 +184,65 @@ static void drop_cold(struct reader *r)
 }
 
 /* Goes on with the next file of the queue. */
-static void skip_file(const struct reader *r, int64_t offset)
+static void skip_file(const struct reader *r, struct cq *q, int64_t position)
 {
-    int64_t per_file = r->s->conf.mappedFileSizeConsumeQueue / CQ_ENTRY_SIZE;
-    r->out->status = GET_OFFSET_FOUND_NULL;
-    r->out->next_offset = (offset / per_file + 1) * per_file;
+    struct get_result *out = r->out;
+    struct store_entry e;
+    out->status = GET_OFFSET_FOUND_NULL;
+    position = cq_next_file(q, position);
+    if (cq_is_batch(q))
+        out->next_offset = cq_read(q, position, &e, 1, r->may_block) == 1 && e.queue_offset > out->next_offset
+                               ? e.queue_offset
+                               : out->max_offset;
+    else
+        out->next_offset = position;
 }
 
 /* The file that holds the entry cannot be read, so nobody can check it. */
-static bool skip_unreadable(const struct reader *r, struct cq *q, int64_t offset)
+static bool skip_unreadable(const struct reader *r, struct cq *q, int64_t position)
 {
     struct store_entry e;
-    if (!r->may_block || cq_read(q, offset, &e, 1, true) > 0)
+    if (!r->may_block || cq_read(q, position, &e, 1, true) > 0)
         return false;
-    skip_file(r, offset);
+    skip_file(r, q, position);
     return true;
+}
+
+/* Where reading goes on, and whether the entry there may be believed. In a batch queue one in front of it that may not
+ * be can have misled the search. */
+static enum cq_check locate(const struct reader *r, struct cq *q, int64_t *position, int64_t *alike)
+{
+    enum cq_check what = CQ_UNCHECKED;
+    if (!cq_is_batch(q)) {
+        *position = r->out->next_offset;
+        return cq_check(q, *position, alike);
+    }
+    *position = cq_locate(q, r->out->next_offset, r->may_block);
+    if (*position >= 0)
+        what = cq_check(q, *position, alike);
+    int64_t ignored;
+    if (what == CQ_GOOD && *position > cq_first(q) && cq_check(q, *position - 1, &ignored) == CQ_UNCHECKED) {
+        struct store_entry e;
+        if (cq_read(q, *position, &e, 1, r->may_block) != 1 || e.queue_offset > r->out->next_offset)
+            what = CQ_UNCHECKED;
+    }
+    return what;
+}
+
+/* The next queue offset behind an entry whose message is damaged. */
+static int64_t behind_bad(const struct reader *r, struct cq *q, int64_t position)
+{
+    struct store_entry e;
+    int64_t next = r->out->next_offset + 1;
+    if (!cq_is_batch(q))
+        return next;
+    int64_t to, max = r->out->max_offset;
+    do
+        position++;
+    while (cq_check(q, position, &to) == CQ_BAD);
+    if (cq_read(q, position, &e, 1, r->may_block) != 1 || e.queue_offset >= max)
+        return max;
+    return e.queue_offset > next ? e.queue_offset : next;
 }
 
 static void walk(struct reader *r, struct cq *q, int64_t offset, store_filter_fn filter, void *arg)
@@ -207,31 +250,31 @@ static void walk(struct reader *r, struct cq *q, int64_t offset, store_filter_fn
     struct store *s = r->s;
     struct get_result *out = r->out;
     struct store_entry entries[ENTRIES];
-    int64_t limit = s->conf.maxFilterMessageSize / CQ_ENTRY_SIZE, skip_below = INT64_MIN;
+    int64_t limit = s->conf.maxFilterMessageSize / cq_unit(q), skip_below = INT64_MIN, position;
     if (limit < r->max_count)
         limit = r->max_count;
     out->status = GET_NO_MATCHED_MESSAGE;
     while (out->next_offset < out->max_offset) {
         int64_t alike;
-        enum cq_check what = cq_check(q, out->next_offset, &alike);
+        enum cq_check what = locate(r, q, &position, &alike);
         if (what == CQ_UNCHECKED && r->may_block) {
             store_verify(s, q, out->next_offset, r->max_count, false);
-            what = cq_check(q, out->next_offset, &alike);
+            what = locate(r, q, &position, &alike);
         }
         if (what == CQ_UNCHECKED) {
             /* What was passed over so far is not looked at again. */
-            if (out->next_offset == offset && !skip_unreadable(r, q, offset))
+            if (out->next_offset == offset && !(position >= 0 && skip_unreadable(r, q, position)))
                 out->status = GET_COLD;
             return;
         }
         if (what == CQ_BAD) {
             if (out->next_offset - offset >= limit)
                 return;
-            out->next_offset++;
+            out->next_offset = behind_bad(r, q, position);
             continue;
         }
-        int64_t same = alike - out->next_offset;
-        int n = cq_read(q, out->next_offset, entries, same < ENTRIES ? (int)same : ENTRIES, r->may_block);
+        int64_t same = alike - position;
+        int n = cq_read(q, position, entries, same < ENTRIES ? (int)same : ENTRIES, r->may_block);
         if (n <= 0 && out->count)
             return;
         if (n < 0) {
@@ -239,14 +282,14 @@ static void walk(struct reader *r, struct cq *q, int64_t offset, store_filter_fn
             return;
         }
         if (n == 0) {
-            skip_file(r, out->next_offset);
+            skip_file(r, q, position);
             return;
         }
         for (int i = 0; i < n; i++) {
             const struct store_entry *e = &entries[i];
             if (out->next_offset - offset >= limit || is_full(r, e))
                 return;
-            enum take t = e->physical_offset < skip_below ? SKIPPED : take(r, out->next_offset, e, filter, arg);
+            enum take t = e->physical_offset < skip_below ? SKIPPED : take(r, e, filter, arg);
             if (t == FULL || t == COLD) {
                 if (out->count == 0)
                     out->status = GET_COLD;
@@ -263,7 +306,8 @@ static void walk(struct reader *r, struct cq *q, int64_t offset, store_filter_fn
             } else if (out->count == 0 && skip_below == INT64_MIN) {
                 out->status = GET_NO_MATCHED_MESSAGE;
             }
-            out->next_offset++;
+            if (e->queue_offset >= out->next_offset - e->messages)
+                out->next_offset = e->queue_offset + e->messages;
         }
     }
 }
@@ -413,7 +457,9 @@ void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_coun
     uint32_t count = 0;
     int64_t bytes = 0, from = -1, to = -1;
     store_verify(s, q, offset, max_count, true);
-    while (count < max_count && bytes < max_bytes) {
+    if (offset >= cq_min(q) && offset < cq_max(q))
+        offset = cq_locate(q, offset, true); /* from here on a position */
+    while (offset >= 0 && count < max_count && bytes < max_bytes) {
         uint32_t want = max_count - count < ENTRIES ? max_count - count : ENTRIES;
         int n = cq_read(q, offset, entries, (int)want, true);
         if (n <= 0)

@@ -58,7 +58,7 @@ void keeper_step(struct store *s, bool force)
     int64_t log_end = clog_max(s->log), time = s->last_store_time;
     pthread_mutex_unlock(&s->append_lock);
     bool sync = force || sync_is_due(s, now, log_end);
-    int r = cq_set_persist(s->queues, sync, log_end, &written_to, &err);
+    int r = queues_persist(s, sync, log_end, &written_to, &err);
     if (r == -2) {
         store_die(s, "syncing consume queues failed", err.code);
         return;

@@ -34,12 +34,40 @@ static int64_t time_at(struct store *s, int64_t physical_offset)
     return (int64_t)get_be64(head + MSG_POS_STORE_TIME_V4 + (v6 ? 12 : 0));
 }
 
+static int64_t time_of_entry(struct store *s, struct cq *q, int64_t position, struct store_entry *e)
+{
+    if (cq_read(q, position, e, 1, true) != 1 || cq_entry_preblank(e))
+        return -1;
+    return time_at(s, e->physical_offset);
+}
+
 int64_t store_time_of(struct store *s, struct cq *q, int64_t offset)
 {
     struct store_entry e;
-    if (offset < cq_min(q) || cq_read(q, offset, &e, 1, true) != 1 || cq_entry_preblank(&e))
+    if (offset < cq_min(q) || offset >= cq_max(q))
         return -1;
-    return time_at(s, e.physical_offset);
+    return time_of_entry(s, q, cq_locate(q, offset, true), &e);
+}
+
+/* Among batches, as Java: the first one that is not older, of those with the same time the last one for the upper
+ * bound; the last batch of all for a time behind. */
+static int64_t batch_by_time(struct store *s, struct cq *q, int64_t time, bool upper)
+{
+    struct store_entry e;
+    int64_t first = cq_first(q), low = first, high = cq_behind(q), max = cq_max(q);
+    if (low >= high)
+        return cq_min(q);
+    if (time_of_entry(s, q, high - 1, &e) <= time)
+        return e.queue_offset < max ? e.queue_offset : max;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2, t = time_of_entry(s, q, middle, &e);
+        if (t < time || (upper && t == time))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    int64_t found = upper && low > first ? low - 1 : low;
+    return cq_read(q, found, &e, 1, true) == 1 ? e.queue_offset : cq_min(q);
 }
 
 int64_t store_earliest_time(struct store *s)
@@ -49,6 +77,8 @@ int64_t store_earliest_time(struct store *s)
 
 int64_t store_offset_by_time(struct store *s, struct cq *q, int64_t time, bool upper)
 {
+    if (cq_is_batch(q))
+        return batch_by_time(s, q, time, upper);
     int64_t min = cq_min(q), max = cq_max(q), low = min, high = max;
     /* First entry whose time is >= time, or > time for the upper bound. A message that is gone counts as old. */
     while (low < high) {
@@ -67,7 +97,8 @@ size_t store_entries(struct store *s, struct cq *q, int64_t offset, struct store
 {
     size_t done = 0;
     store_verify(s, q, offset, n < INT32_MAX ? (uint32_t)n : INT32_MAX, false);
-    while (done < n) {
+    offset = offset >= cq_min(q) && offset < cq_max(q) ? cq_locate(q, offset, true) : -1; /* from here on a position */
+    while (offset >= 0 && done < n) {
         size_t want = n - done < INT32_MAX ? n - done : INT32_MAX;
         int got = cq_read(q, offset + (int64_t)done, out + done, (int)want, true);
         if (got <= 0)

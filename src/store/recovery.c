@@ -45,7 +45,7 @@ static bool first_record(struct store *s, int64_t base, struct msg_view *view, s
 static int64_t start_by_file(struct store *s)
 {
     int64_t size = clog_segment_size(s->log), min = clog_min(s->log);
-    int64_t safe_time = checkpoint_min_time(&s->ckpt), dispatched = cq_set_dispatched(s->queues);
+    int64_t safe_time = checkpoint_min_time(&s->ckpt), dispatched = queues_dispatched(s);
     for (int64_t base = clog_max(s->log) - size; base > min; base -= size) {
         struct msg_view view;
         struct log_cursor c;
@@ -81,7 +81,7 @@ static int choose_start(struct recovery *r, struct err *err)
                        clog_dir(s->log), clog_max(s->log), c->log_mark, s->checkpoint_path);
     if (c->have_marks) {
         r->start = c->log_mark < c->queues_mark ? c->log_mark : c->queues_mark;
-        if (cq_set_count(s->queues) == 0) {
+        if (queues_count(s) == 0) {
             /* Their folder was lost or removed: what the mark says of them is gone with it. */
             if (c->queues_mark > clog_min(s->log))
                 LOG(LOG_WARN, "store", "there are no consume queues; building them from the whole commit log");
@@ -101,46 +101,66 @@ static int choose_start(struct recovery *r, struct err *err)
 }
 
 /* True when the record's place in its queue shows that it is no part of this log (left over from a longer one). */
-static bool is_stale(const struct recovery *r, const struct cq *q, const struct msg_view *v, int64_t offset)
+static bool is_stale(const struct recovery *r, const struct cq *q, const struct store_entry *e)
 {
     const struct checkpoint *c = &r->s->ckpt;
     int64_t next = cq_next(q);
-    return c->have_marks && offset >= c->log_mark && next > 0 && v->m.queue_offset != next;
+    return c->have_marks && e->physical_offset >= c->log_mark && next > 0 && e->queue_offset != next;
 }
 
 /* Entries are missing between the queue's last one and this record: a damaged entry misled the cut at the start. What
  * is missing stands in the log before it. */
-static bool lacks_entries(struct recovery *r, const struct cq *q, const struct msg_view *v)
+static bool lacks_entries(struct recovery *r, const struct cq *q, int64_t queue_offset)
 {
     int64_t from = cq_last_end(q) > clog_min(r->s->log) ? cq_last_end(q) : clog_min(r->s->log);
-    if (v->m.queue_offset <= cq_next(q) || !cq_has_files(q) || from >= r->start)
+    if (queue_offset <= cq_next(q) || !cq_has_files(q) || from >= r->start)
         return false;
     LOG(LOG_WARN, "store",
         "consume queue %.*s/%d lacks entries before %" PRId64 "; reading the log from %" PRId64 " on",
-        STR_ARG(cq_topic(q)), cq_id(q), v->m.queue_offset, from);
+        STR_ARG(cq_topic(q)), cq_id(q), queue_offset, from);
     r->again = from;
     return true;
 }
 
-/* Adds the queue entry of one record; 0, 1 = the record is stale or damaged (the CRC only covers the body), -1 = out of
- * memory. */
+/* A batch without its number of messages: of a record that was not synced its properties can be lost. */
+static bool is_torn(const struct recovery *r, const struct cq *q, const struct msg_view *v, int64_t offset)
+{
+    const struct checkpoint *c = &r->s->ckpt;
+    int64_t base;
+    int32_t messages;
+    return c->have_marks && offset >= c->log_mark && cq_is_batch(q) && (v->m.sys_flag & MSG_FLAG_INNER_BATCH) &&
+           !msg_inner_batch(v->m.properties, &base, &messages);
+}
+
+/* Adds one entry; as dispatch. */
+static int enter(struct recovery *r, struct cq *q, const struct store_entry *e)
+{
+    if (e->physical_offset + e->size <= cq_last_end(q))
+        return 0; /* entered already */
+    if (e->queue_offset > QUEUE_OFFSET_MAX || lacks_entries(r, q, e->queue_offset) || is_stale(r, q, e))
+        return 1;
+    return cq_enter(q, e) ? 0 : -1;
+}
+
+/* Adds the queue entries of one record; 0, 1 = the record is stale or damaged (the CRC only covers the body), -1 = out
+ * of memory. */
 static int dispatch(struct recovery *r, const struct msg_view *v, int64_t offset)
 {
     struct store *s = r->s;
-    int64_t end = offset + (int64_t)v->size;
-    if (!store_is_queued(v->m.sys_flag) || end <= r->dispatched)
+    struct store_multi multi;
+    struct store_entry e;
+    if (!store_is_queued(v->m.sys_flag) || offset + (int64_t)v->size <= r->dispatched)
         return 0;
     if (!store_topic_ok(v->m.topic) || v->m.queue_offset < 0 || v->m.queue_offset > QUEUE_OFFSET_MAX)
         return 1;
     struct cq *q = store_queue(s, v->m.topic, v->m.queue_id, true);
     if (q == NULL)
         return -1;
-    if (end <= cq_last_end(q))
-        return 0; /* entered already */
-    if (lacks_entries(r, q, v) || is_stale(r, q, v, offset))
-        return 1;
-    int64_t tags = store_tags_code(s, v->m.topic, v->m.properties, v->m.store_time);
-    return cq_append(q, v->m.queue_offset, offset, (int32_t)v->size, tags) ? 0 : -1;
+    int result = store_place(s, q, v, &e) && !is_torn(r, q, v, offset) ? enter(r, q, &e) : 1;
+    if (result == 0 && store_multi_begin(s, q, v, &multi))
+        while (result == 0 && store_multi_next(s, &multi, &q))
+            result = q ? enter(r, q, &multi.e) : -1;
+    return result;
 }
 
 /* Keeps memory bounded and the operator informed during a long scan. */
@@ -153,7 +173,7 @@ static int housekeeping(struct recovery *r, struct err *err)
         r->progress_at = now + PROGRESS_MS;
     }
     r->persist_at = pos + PERSIST_EVERY;
-    return cq_set_persist(r->s->queues, false, pos, &to, err) ? -1 : 0;
+    return queues_persist(r->s, false, pos, &to, err) ? -1 : 0;
 }
 
 /* Walks to the end of the log. */
@@ -206,8 +226,8 @@ static int check_end(struct recovery *r, int64_t end, struct err *err)
 {
     struct store *s = r->s;
     const struct checkpoint *c = &s->ckpt;
-    bool promised = c->have_marks ? end < c->log_mark
-                                  : !s->after_crash && (goes_on_behind(s, end) || end < cq_set_dispatched(s->queues));
+    bool promised =
+        c->have_marks ? end < c->log_mark : !s->after_crash && (goes_on_behind(s, end) || end < queues_dispatched(s));
     if (!promised) {
         if (s->after_crash && goes_on_behind(s, end))
             LOG(LOG_WARN, "store",
@@ -225,7 +245,7 @@ static int check_end(struct recovery *r, int64_t end, struct err *err)
 
 static void publish_all(void *arg, struct cq *q)
 {
-    cq_publish(q, cq_next(q));
+    cq_publish(q, cq_end(q));
 }
 
 static int finish(struct recovery *r, int64_t end, struct err *err)
@@ -234,7 +254,7 @@ static int finish(struct recovery *r, int64_t end, struct err *err)
     int64_t durable = !s->after_crash ? end : s->ckpt.have_marks ? s->ckpt.log_mark : r->start;
     /* We stopped here ourselves, and left nothing behind the end. */
     bool rest_is_zero = !s->after_crash && s->ckpt.have_marks && s->ckpt.log_mark == end;
-    if (cq_set_truncate(s->queues, end, err) || clog_set_end(s->log, end, durable, rest_is_zero, err))
+    if (queues_truncate(s, end, err) || clog_set_end(s->log, end, durable, rest_is_zero, err))
         return -1;
     if (s->hide_unflushed) {
         /* Nobody may see a message that another crash could take back. */
@@ -242,8 +262,8 @@ static int finish(struct recovery *r, int64_t end, struct err *err)
         if (e)
             return err_sys(err, -e, "cannot sync the commit log in %s", clog_dir(s->log));
     }
-    cq_set_truncate_front(s->queues, clog_min(s->log));
-    cq_set_each(s->queues, publish_all, NULL);
+    queues_truncate_front(s, clog_min(s->log));
+    store_each_queue(s, publish_all, NULL);
     s->last_store_time = r->last_time > s->ckpt.log_time ? r->last_time : s->ckpt.log_time;
     return 0;
 }
@@ -265,11 +285,19 @@ static int scan_all(struct recovery *r, int64_t *end, struct err *err)
     return result;
 }
 
+/* Where a batch queue begins and ends in messages stands in its first and last entry only, so these must be right. */
+static void check_batch_ends(void *arg, struct cq *q)
+{
+    const struct recovery *r = arg;
+    if (cq_is_batch(q))
+        store_verify_ends(r->s, q, r->s->after_crash ? r->start : r->limit);
+}
+
 /* Queues that were found damaged are filled from the end of what is left of them. */
 static void include_damaged(struct recovery *r)
 {
     struct store *s = r->s;
-    int64_t from = cq_set_rebuild_from(s->queues), min = clog_min(s->log);
+    int64_t from = queues_rebuild_from(s), min = clog_min(s->log);
     if (from == INT64_MAX)
         return;
     r->dispatched = -1;
@@ -290,9 +318,10 @@ int store_recover(struct store *s, struct err *err)
     if (choose_start(&r, err))
         return -1;
     if (!s->after_crash)
-        r.dispatched = cq_set_dispatched(s->queues);
-    else if (!MUTANT(QUEUES_NOT_CUT) && cq_set_truncate(s->queues, r.start, err))
+        r.dispatched = queues_dispatched(s);
+    else if (!MUTANT(QUEUES_NOT_CUT) && queues_truncate(s, r.start, err))
         return -1;
+    store_each_queue(s, check_batch_ends, &r);
     include_damaged(&r);
     r.progress_at = begin + PROGRESS_MS;
     int result = scan_all(&r, &end, err);

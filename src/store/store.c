@@ -16,7 +16,7 @@
 
 #define SCHEDULE_TOPIC "SCHEDULE_TOPIC_XXXX"
 
-enum { RETRY_MS = 1000, CLOSE_INDEX_MS = 1000, DISPATCH_PAUSE_MS = 20, TOPIC_MAX = 255 };
+enum { RETRY_MS = 1000, CLOSE_INDEX_MS = 1000, DISPATCH_PAUSE_MS = 20 };
 
 /* ---- flags
  * ----------------------------------------------------------------------------------------------------------- */
@@ -89,44 +89,6 @@ static int take_lock(struct store *s, struct err *err)
     return 0;
 }
 
-static void append_lock(void *arg)
-{
-    pthread_mutex_lock(&((struct store *)arg)->append_lock);
-}
-
-static void append_unlock(void *arg)
-{
-    pthread_mutex_unlock(&((struct store *)arg)->append_lock);
-}
-
-static int open_queues(struct store *s, struct err *err)
-{
-    char *dir = path_of(s->conf.storePathRootDir, "consumequeue");
-    if (dir == NULL)
-        return err_sys(err, ENOMEM, "cannot open the store");
-    int r = 0;
-    /* Without a log there is nothing the entries could point at. */
-    if (clog_segments(s->log) == 0)
-        r = fs_remove_tree(s->fs, dir);
-    if (r)
-        r = err_sys(err, -r, "cannot remove consume queues without a commit log in %s", dir);
-    else
-        s->queues = cq_set_new(s->fs, dir, s->conf.mappedFileSizeConsumeQueue);
-    free(dir);
-    if (r)
-        return -1;
-    if (s->queues == NULL)
-        return err_sys(err, ENOMEM, "cannot open the store");
-    cq_set_append_lock(s->queues, append_lock, append_unlock, s);
-    /* Entries behind the log's mark were durable once, but every recovery since cuts and writes them anew. */
-    const struct checkpoint *c = &s->ckpt;
-    int64_t mark = c->have_marks ? c->log_mark < c->queues_mark ? c->log_mark : c->queues_mark : -1;
-    cq_set_trust(s->queues, s->after_crash && !MUTANT(QUEUES_TRUSTED) ? mark : INT64_MAX);
-    if (!s->after_crash && c->have_marks)
-        cq_set_entered(s->queues, c->queues_mark);
-    return cq_set_load(s->queues, err);
-}
-
 static int open_index(struct store *s, struct err *err)
 {
     if (!s->conf.messageIndexEnable)
@@ -192,8 +154,10 @@ static int load(struct store *s, struct err *err)
         return err_sys(err, ENOMEM, "cannot open the store");
     if (delay_levels_parse(&s->delays, str_from(s->conf.messageDelayLevel), err) || take_lock(s, err))
         return -1;
+    if (s->events.opening && s->events.opening(s->events.arg, err))
+        return -1;
     s->after_crash = fs_exists(s->fs, s->abort_path);
-    if (checkpoint_read(&s->ckpt, s->fs, s->checkpoint_path, err) || open_log(s, err) || open_queues(s, err) ||
+    if (checkpoint_read(&s->ckpt, s->fs, s->checkpoint_path, err) || open_log(s, err) || queues_open(s, err) ||
         open_index(s, err) || store_recover(s, err))
         return -1;
     s->resident_from = clog_max(s->log);
@@ -207,8 +171,7 @@ static void destroy(struct store *s)
 {
     if (s->index)
         index_free(s->index);
-    if (s->queues)
-        cq_set_free(s->queues);
+    queues_free(s);
     if (s->log)
         clog_close(s->log);
     if (s->lock_fd >= 0)
@@ -430,34 +393,6 @@ int store_update_conf(struct store *s, struct str name, struct str value, struct
     int r = conf_set(store_conf_table(), &s->conf, name, value, err);
     pthread_mutex_unlock(&s->conf_lock);
     return r;
-}
-
-bool store_topic_ok(struct str topic)
-{
-    return topic.len > 0 && topic.len <= TOPIC_MAX && memchr(topic.ptr, '/', topic.len) == NULL &&
-           memchr(topic.ptr, '\0', topic.len) == NULL && !str_eqz(topic, ".") && !str_eqz(topic, "..");
-}
-
-struct cq *store_queue(struct store *s, struct str topic, int32_t queue_id, bool create)
-{
-    if (!store_topic_ok(topic))
-        return NULL;
-    return cq_get(s->queues, topic, queue_id, create);
-}
-
-void store_queue_wait(struct cq *q, unsigned loop)
-{
-    cq_wait(q, loop);
-}
-
-void store_delete_topic(struct store *s, struct str topic)
-{
-    cq_set_delete_topic(s->queues, topic);
-}
-
-void store_each_queue(struct store *s, void (*fn)(void *arg, struct cq *q), void *arg)
-{
-    cq_set_each(s->queues, fn, arg);
 }
 
 void store_stats(struct store *s, struct store_stats *out)

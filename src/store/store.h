@@ -29,6 +29,12 @@ struct store_events {
     void (*flushed)(void *arg, int64_t flushed);
     /* A sync of the log failed: the process must stop at once; text says what and where. */
     void (*fatal)(void *arg, const char *text);
+    /* store_open has locked the directory and read nothing yet: the place to read what batch_topic needs. -1 with err:
+     * the store cannot be opened. May be NULL. */
+    int (*opening)(void *arg, struct err *err);
+    /* New queues of the topic are batch queues (its queue.type is BatchCQ). NULL: no topic has them. Also called by
+     * store_open. */
+    bool (*batch_topic)(void *arg, struct str topic);
 };
 
 /* Locks the directory, loads and recovers. Prints progress through the log. -1 with err when it cannot be used. */
@@ -63,6 +69,9 @@ struct store_msg {
     struct msg m;      /* store_time, offsets: set by the store. m.store_host: from the caller */
     struct cq *queue;  /* the queue of m.topic / m.queue_id */
     int64_t tags_code; /* of the consume queue entry */
+    /* For a batch queue: how many messages the record has, 0 for an ordinary one. A batch has the flag INNER_BATCH and
+     * the property INNER_NUM; the store adds INNER_BASE. */
+    int32_t batch_messages;
 };
 
 struct store_batch;
@@ -70,6 +79,7 @@ struct store_batch;
 struct put_result {
     enum put_status status;
     uint32_t count;                  /* records of this put (1, or the entries of store_batch_add_many) */
+    uint32_t messages;               /* in them: more where a record is a batch */
     int64_t queue_offset;            /* of the first record */
     const int64_t *physical_offsets; /* count values; valid during the callback */
     int64_t store_time;
@@ -81,7 +91,9 @@ typedef void (*put_done_fn)(void *arg, void *user, const struct put_result *r);
 
 struct store_batch *store_batch_new(struct store *s);
 void store_batch_free(struct store_batch *b);
-/* Encodes the record into the batch. Anything but PUT_OK: refused, not in the batch. */
+/* Encodes the record into the batch. Anything but PUT_OK: refused, not in the batch. With enableLmq and
+ * enableMultiDispatch a message with INNER_MULTI_DISPATCH gets its offsets in these queues as a property, and entries
+ * there. */
 enum put_status store_batch_add(struct store_batch *b, const struct store_msg *m, void *user);
 /* n records of one queue with consecutive queue offsets and one result: all are stored or none. */
 enum put_status store_batch_add_many(struct store_batch *b, const struct store_msg *m, size_t n, void *user);
@@ -199,13 +211,17 @@ static inline bool store_is_extension(int64_t tags_code)
     return tags_code < INT32_MIN;
 }
 
+/* An entry of a queue: one record of the log. In a batch queue a record can be a batch of several messages. */
 struct store_entry {
     int64_t physical_offset;
     int32_t size;
+    int32_t messages; /* in the record; 1 but for batches */
     int64_t tags_code;
+    int64_t queue_offset; /* of the first message */
+    int64_t store_time;   /* batch queues only, else 0 */
 };
-/* Copies up to n entries from offset on; returns how many. One whose message is damaged has physical_offset -1. May
- * block. */
+/* Copies up to n entries from the one with the message at offset on; returns how many. One whose message is damaged has
+ * physical_offset -1. May block. */
 size_t store_entries(struct store *s, struct cq *q, int64_t offset, struct store_entry *out, size_t n);
 
 /* Physical offsets of messages whose index hash matches topic#key in [begin, end] ms, newest first; the caller checks

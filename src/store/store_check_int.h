@@ -14,6 +14,7 @@ struct check_queue {
     struct store_entry *page; /* entries read last */
     int64_t page_at;
     int page_n;
+    int64_t at;                   /* of a batch queue: the entry looked at last */
     int64_t next;                 /* queue offset the log's next record of this queue must have; -1 unknown */
     int64_t matched, matched_end; /* entries [matched, matched_end) were found to belong to records */
     int64_t missing;              /* records at the end without an entry */

@@ -1,6 +1,7 @@
 /* Consume queues against the log: every message has its entry, every entry its message. */
 #include "store/store_check_int.h"
 
+#include "message/multi_dispatch.h"
 #include "store/consumequeue_int.h"
 #include "store/store_int.h"
 
@@ -13,7 +14,6 @@
 enum {
     KEY_SIZE = 300,
     PAGE_ENTRIES = 64,
-    PATH_SIZE = 4096,
 };
 
 static struct str key_of(struct str topic, int32_t id, char out[KEY_SIZE])
@@ -46,7 +46,7 @@ static void check_shape(struct check *c, const struct queue_files *f)
     if (f->n && f->file_size == 0)
         check_problem(c, "consume queue", f->dir, -1,
                       "its files have different or impossible sizes and cannot be read");
-    else if (f->n && f->starts[0] / CQ_ENTRY_SIZE != f->first)
+    else if (f->n && f->starts[0] / f->unit != f->first)
         check_problem(c, "consume queue", f->dir, f->first, "files before this queue offset are missing");
 }
 
@@ -68,6 +68,7 @@ static int take_queue(void *arg, struct queue_files *f)
         return -ENOMEM;
     check_shape(c, f);
     q->files = *f;
+    q->at = f->first;
     c->report->queues++;
     if (!check_lenient(c))
         raise_promise(c, f);
@@ -76,10 +77,7 @@ static int take_queue(void *arg, struct queue_files *f)
 
 int check_queues_load(struct check *c, struct err *err)
 {
-    char path[PATH_SIZE];
-    int r = check_path(c, "consumequeue", path);
-    return r ? err_sys(err, -r, "cannot check the store directory %s", c->options->dir)
-             : queue_files_each(c->fs, path, take_queue, c, err);
+    return queue_files_each(c->fs, c->options->dir, take_queue, c, err);
 }
 
 /* The entry at offset from the page read last. */
@@ -149,17 +147,74 @@ static void check_entry(struct check *c, struct check_queue *q, const struct msg
                       e.tags_code, msg_tags_code(v->m.properties));
 }
 
+/* A message of a batch queue: its entry is the next one in the order of the log. */
+static void check_batch(struct check *c, struct check_queue *q, const struct msg_view *v, const char *name,
+                        int64_t offset)
+{
+    struct store_entry e = {0};
+    int64_t base = v->m.queue_offset;
+    int32_t messages = 1;
+    msg_inner_batch(v->m.properties, &base, &messages);
+    while (q->at < q->files.end && read_entry(c, q, q->at, &e) && e.physical_offset < offset)
+        q->at++;
+    if (q->next >= 0 && base != q->next)
+        check_note(c, "batch consume queue", name, q->next, "%" PRId64 " messages are missing here", base - q->next);
+    q->next = base + messages;
+    if (q->at >= q->files.end) {
+        q->missing++;
+        return;
+    }
+    if (e.physical_offset != offset) {
+        check_problem(c, "batch consume queue", name, base, "has no entry for the message at log offset %" PRId64,
+                      offset);
+        return;
+    }
+    c->report->queue_entries++;
+    if (q->matched < 0)
+        q->matched = q->at;
+    q->matched_end = q->at + 1;
+    if (e.size != (int32_t)v->size || e.queue_offset != base || e.messages != messages ||
+        e.store_time != v->m.store_time || e.tags_code != msg_tags_code(v->m.properties))
+        check_problem(c, "batch consume queue", name, base,
+                      "its entry says %d bytes, queue offset %" PRId64 ", %d messages, store time %" PRId64
+                      ", tags code %" PRId64 ", which does not agree with the message at log offset %" PRId64,
+                      e.size, e.queue_offset, e.messages, e.store_time, e.tags_code, offset);
+}
+
+/* The light message queues that have files: whether the broker dispatches at all stands in its configuration. */
+static void check_multi(struct check *c, const struct msg_view *v, int64_t offset)
+{
+    struct msg_multi m;
+    struct msg_view light = *v;
+    struct str name;
+    if (!msg_multi_begin(&m, v->m.topic, v->m.properties))
+        return;
+    while (msg_multi_queue(&m, &name, &light.m.queue_offset)) {
+        char key[KEY_SIZE];
+        struct check_queue *q = map_get(&c->queues, key_of(name, MSG_LMQ_QUEUE_ID, key));
+        if (q == NULL || q->files.n == 0)
+            continue;
+        check_numbering(c, q, &light, key, offset);
+        check_entry(c, q, &light, key, offset);
+    }
+}
+
 void check_queues_record(struct check *c, const struct msg_view *v, int64_t offset)
 {
     char name[KEY_SIZE];
-    if (!store_is_queued(v->m.sys_flag) || (v->m.sys_flag & MSG_FLAG_INNER_BATCH))
+    if (!store_is_queued(v->m.sys_flag))
         return;
     struct str key = key_of(v->m.topic, v->m.queue_id, name);
     struct check_queue *q = map_get(&c->queues, key);
     if (q == NULL && (q = add_queue(c, key)) == NULL)
         return;
+    if (queue_files_batch(&q->files) || (v->m.sys_flag & MSG_FLAG_INNER_BATCH)) {
+        check_batch(c, q, v, name, offset);
+        return;
+    }
     check_numbering(c, q, v, name, offset);
     check_entry(c, q, v, name, offset);
+    check_multi(c, v, offset);
 }
 
 /* Entries of [from, to) that no message of the log has: right only before the log's first message. */
@@ -179,12 +234,6 @@ static void check_others(struct check *c, struct check_queue *q, const char *nam
     }
 }
 
-/* Entries of a light message queue belong to messages of other topics. */
-static bool has_own_messages(const char *name)
-{
-    return strncmp(name, "%LMQ%", 5) != 0;
-}
-
 static void finish_queue(struct check *c, struct check_queue *q, const char *name)
 {
     if (q->missing) {
@@ -193,8 +242,6 @@ static void finish_queue(struct check *c, struct check_queue *q, const char *nam
             check_problem(c, "consume queue", name, q->files.end, "has no entries for the last %" PRId64 " messages",
                           q->missing);
     }
-    if (!has_own_messages(name))
-        return;
     if (q->matched < 0) {
         check_others(c, q, name, q->files.first, q->files.end);
     } else {

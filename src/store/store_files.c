@@ -28,9 +28,9 @@ static int open_file(const struct fs *fs, const struct queue_files *q, int64_t s
 static int read_in_file(const struct fs *fs, const struct queue_files *q, int64_t offset, struct store_entry *out,
                         int n)
 {
-    uint8_t buf[PAGE_ENTRIES * CQ_ENTRY_SIZE];
-    int64_t at = offset * CQ_ENTRY_SIZE, start = at - at % q->file_size;
-    int64_t left = (start + q->file_size - at) / CQ_ENTRY_SIZE;
+    uint8_t buf[PAGE_ENTRIES * CQ_BATCH_ENTRY_SIZE];
+    int64_t at = offset * q->unit, start = at - at % q->file_size;
+    int64_t left = (start + q->file_size - at) / q->unit;
     if (n > left)
         n = (int)left;
     if (n > PAGE_ENTRIES)
@@ -38,13 +38,13 @@ static int read_in_file(const struct fs *fs, const struct queue_files *q, int64_
     int fd = open_file(fs, q, start);
     if (fd < 0)
         return fd;
-    ssize_t got = fs->pread(fs, fd, buf, (size_t)n * CQ_ENTRY_SIZE, at - start);
+    ssize_t got = fs->pread(fs, fd, buf, (size_t)n * (size_t)q->unit, at - start);
     fs->close(fs, fd);
     if (got < 0)
         return (int)got;
-    n = (int)(got / CQ_ENTRY_SIZE);
+    n = (int)(got / q->unit);
     for (int i = 0; i < n; i++)
-        out[i] = cq_get_entry(buf + i * CQ_ENTRY_SIZE);
+        out[i] = cq_get_entry(buf + i * q->unit, q->unit, offset + i);
     return n;
 }
 
@@ -70,10 +70,10 @@ int queue_files_read(const struct fs *fs, const struct queue_files *q, int64_t o
 static int find_end(const struct fs *fs, struct queue_files *q)
 {
     struct store_entry page[PAGE_ENTRIES];
-    int64_t per_file = q->file_size / CQ_ENTRY_SIZE;
+    int64_t per_file = q->file_size / q->unit;
     q->end = q->first;
     for (size_t i = q->n; i > 0; i--) {
-        int64_t from = q->starts[i - 1] / CQ_ENTRY_SIZE, at = from;
+        int64_t from = q->starts[i - 1] / q->unit, at = from;
         while (at < from + per_file) {
             int n = read_in_file(fs, q, at, page, PAGE_ENTRIES), k = 0;
             if (n < 0)
@@ -108,7 +108,7 @@ static int examine(const struct fs *fs, struct queue_files *q)
         }
         if (i == 0)
             q->file_size = st.size;
-        if (st.size == 0 || st.size != q->file_size || st.size % CQ_ENTRY_SIZE || q->starts[i] % st.size)
+        if (st.size == 0 || st.size != q->file_size || st.size % q->unit || q->starts[i] % st.size)
             q->file_size = 0;
         if (q->file_size == 0)
             return 0;
@@ -118,13 +118,14 @@ static int examine(const struct fs *fs, struct queue_files *q)
     size_t run = q->n - 1;
     while (run > 0 && q->starts[run] - q->starts[run - 1] == q->file_size)
         run--;
-    q->first = q->starts[run] / CQ_ENTRY_SIZE;
+    q->first = q->starts[run] / q->unit;
     return find_end(fs, q);
 }
 
 struct lister {
     const struct fs *fs;
     const char *dir, *topic;
+    int32_t unit;
     int (*fn)(void *arg, struct queue_files *q);
     void *arg;
     struct err *err;
@@ -148,7 +149,7 @@ static int list_starts(struct lister *l, struct queue_files *q)
 static int visit_queue(void *arg, const char *name, bool is_dir)
 {
     struct lister *l = arg;
-    struct queue_files q = {0};
+    struct queue_files q = {.unit = l->unit};
     if (!is_dir || !str_to_i32(str_from(name), &q.id))
         return 0;
     char path[PATH_SIZE];
@@ -169,8 +170,8 @@ static int visit_queue(void *arg, const char *name, bool is_dir)
     return r;
 }
 
-int queue_files_each(const struct fs *fs, const char *dir, int (*fn)(void *arg, struct queue_files *q), void *arg,
-                     struct err *err)
+static int each_in(const struct fs *fs, const char *dir, int32_t unit, int (*fn)(void *arg, struct queue_files *q),
+                   void *arg, struct err *err)
 {
     char **topics;
     size_t n;
@@ -181,7 +182,7 @@ int queue_files_each(const struct fs *fs, const char *dir, int (*fn)(void *arg, 
         return err_sys(err, -r, "cannot list the consume queue folder %s", dir);
     for (size_t i = 0; i < n && r == 0; i++) {
         char path[PATH_SIZE];
-        struct lister l = {fs, dir, topics[i], fn, arg, err};
+        struct lister l = {fs, dir, topics[i], unit, fn, arg, err};
         int len = snprintf(path, sizeof path, "%s/%s", dir, topics[i]);
         if (len < 0 || len >= (int)sizeof path)
             r = err_sys(err, ENAMETOOLONG, "cannot list the consume queue folder %s", dir);
@@ -190,6 +191,29 @@ int queue_files_each(const struct fs *fs, const char *dir, int (*fn)(void *arg, 
     }
     fs_names_free(topics, n);
     return r ? -1 : 0;
+}
+
+int queue_files_each(const struct fs *fs, const char *store_dir, int (*fn)(void *arg, struct queue_files *q), void *arg,
+                     struct err *err)
+{
+    static const struct {
+        const char *name;
+        int32_t unit;
+    } kinds[] = {{"consumequeue", CQ_ENTRY_SIZE}, {"batchconsumequeue", CQ_BATCH_ENTRY_SIZE}};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        char path[PATH_SIZE];
+        int n = snprintf(path, sizeof path, "%s/%s", store_dir, kinds[i].name);
+        if (n < 0 || n >= (int)sizeof path)
+            return err_sys(err, ENAMETOOLONG, "cannot read the store directory %s", store_dir);
+        if (each_in(fs, path, kinds[i].unit, fn, arg, err))
+            return -1;
+    }
+    return 0;
+}
+
+bool queue_files_batch(const struct queue_files *q)
+{
+    return q->unit == CQ_BATCH_ENTRY_SIZE;
 }
 
 void index_infos_free(struct index_info *infos, size_t count)

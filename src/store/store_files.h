@@ -11,19 +11,21 @@
 #include "store/store.h"
 
 struct queue_files {
-    char *dir; /* .../consumequeue/TOPIC/ID */
+    char *dir; /* .../consumequeue/TOPIC/ID, or under batchconsumequeue */
     char *topic;
     int32_t id;
     int64_t *starts; /* byte offsets of the files, ascending */
     size_t n;
+    int32_t unit;       /* bytes of an entry */
     int64_t file_size;  /* of every file; 0 when they differ or there is none */
     int64_t first, end; /* entries [first, end) stand in the unbroken run of files at the new end */
 };
 
-/* Lists the queues under the consumequeue folder dir and calls fn for each; fn takes the struct over when it answers 0
- * and ends the listing otherwise. 0 also when there is no such folder. */
-int queue_files_each(const struct fs *fs, const char *dir, int (*fn)(void *arg, struct queue_files *q), void *arg,
+/* Lists the queues of a store directory, batch queues last, and calls fn for each; fn takes the struct over when it
+ * answers 0 and ends the listing otherwise. 0 also when there are none. */
+int queue_files_each(const struct fs *fs, const char *store_dir, int (*fn)(void *arg, struct queue_files *q), void *arg,
                      struct err *err);
+bool queue_files_batch(const struct queue_files *q); /* a batch queue: entries are not counted by queue offsets */
 void queue_files_free(struct queue_files *q);
 /* Up to n entries from offset on, within [first, end); how many, or a negative errno value. */
 int queue_files_read(const struct fs *fs, const struct queue_files *q, int64_t offset, struct store_entry *out, int n);

@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "message/delay_level.h"
+#include "message/multi_dispatch.h"
 #include "os/thread.h"
 #include "store/checkpoint.h"
 #include "store/commitlog.h"
@@ -51,9 +52,9 @@ struct store {
     struct delay_levels delays;
 
     struct commitlog *log;
-    struct cq_set *queues;
-    struct index *index; /* NULL when messageIndexEnable is off */
-    bool index_lost;     /* there was no index folder: all of the log is indexed again */
+    struct cq_set *queues, *batches; /* queues.c; batches: of topics with queue.type=BatchCQ */
+    struct index *index;             /* NULL when messageIndexEnable is off */
+    bool index_lost;                 /* there was no index folder: all of the log is indexed again */
 
     /* Append side. */
     pthread_mutex_t append_lock;
@@ -112,6 +113,29 @@ const char *store_not_writable(const struct store *s); /* NULL or why */
 /* Reports a failure after which nothing may be promised, once. */
 void store_die(struct store *s, const char *what, int code);
 
+/* queues.c: what the functions of consumequeue.h of the same name do, for both sets. */
+int queues_open(struct store *s, struct err *err);
+void queues_free(struct store *s);
+size_t queues_count(const struct store *s);
+int64_t queues_dispatched(const struct store *s);
+int64_t queues_rebuild_from(const struct store *s);
+int queues_truncate(struct store *s, int64_t physical_end, struct err *err);
+int64_t queues_truncate_front(struct store *s, int64_t log_min);
+int queues_persist(struct store *s, bool sync, int64_t log_end, int64_t *written_to, struct err *err);
+
+/* place.c. The entry the record must have in q; false: it has none there. */
+bool store_place(const struct store *s, const struct cq *q, const struct msg_view *v, struct store_entry *e);
+/* Messages are dispatched to light message queues. */
+bool store_dispatches(const struct store *s);
+/* Visits the light message queues of a record whose own queue is `own`: true when it has any. The entry holds until the
+ * next one; *q is NULL when out of memory. */
+struct store_multi {
+    struct msg_multi m;
+    struct store_entry e;
+};
+bool store_multi_begin(const struct store *s, const struct cq *own, const struct msg_view *v, struct store_multi *it);
+bool store_multi_next(struct store *s, struct store_multi *it, struct cq **q);
+
 /* The topic can be the name of a folder: no separators, not too long. */
 bool store_topic_ok(struct str topic);
 /* Tags code of the consume queue entry of a record: delivery time in the delay topic, else the hash of TAGS. */
@@ -138,6 +162,8 @@ bool pending_push(struct store *s, struct cq *q, int64_t max, int64_t end);
 /* verify.c. Compares the entries [offset, offset + count) found on the disk at the start with their records, mends or
  * reports what does not agree. ahead: also what reading ahead brings in. May block. */
 void store_verify(struct store *s, struct cq *q, int64_t offset, uint32_t count, bool ahead);
+/* The same for the oldest and the newest entry, whose messages end at or before log_end. */
+void store_verify_ends(struct store *s, struct cq *q, int64_t log_end);
 /* The record's checksums agree with it. */
 bool store_record_ok(const struct store *s, const struct msg_view *v);
 /* A single record of any age: false, and reported, when it is damaged. */

@@ -319,9 +319,7 @@ static int work(struct repair *r)
     /* The mark first: whatever happens in between, the next start reads everything. */
     if (want_rebuild(r) || walk(r) || (r->o->choice == REPAIR_CUT && r->cut >= 0 && cut(r)))
         return -1;
-    if (path_in(r, "consumequeue", path))
-        return -1;
-    return queue_files_each(r->fs, path, look_at_queue, r, r->err);
+    return queue_files_each(r->fs, r->o->dir, look_at_queue, r, r->err);
 }
 
 int store_repair(const struct fs *fs, const struct repair_options *options, struct repair_report *out, struct err *err)

@@ -22,6 +22,7 @@ enum {
     AHEAD_SPAN = 4 << 20,   /* ... they lie in the part of the log that was read ahead */
     SEARCH_MAX = 256 << 20, /* bytes of log looked through for the message of a wrong entry */
     PLACE_SIZE = 600,
+    BACK_MAX = 16,
 };
 
 struct verifier {
@@ -29,7 +30,9 @@ struct verifier {
     struct cq *q;
     uint8_t *buf;
     size_t cap;
+    int64_t log_end;  /* messages of the queue's entries stand before */
     int64_t last_end; /* physical end of the entry before, -1 unknown */
+    int back;         /* how many entries back the search for a good one went */
 };
 
 bool store_record_ok(const struct store *s, const struct msg_view *v)
@@ -89,36 +92,49 @@ static bool read_record(struct verifier *f, int64_t offset, int32_t size, struct
            msg_decode(f->buf, (size_t)size, v) == MSG_OK && v->m.physical_offset == offset;
 }
 
-/* The record is the one that stands at this offset of the queue. */
-static bool belongs(const struct cq *q, int64_t offset, const struct msg_view *v)
+/* The record is the one whose entry stands at this position of the queue; *e: what the entry must be. In a batch queue
+ * only what stands before and behind tells that. */
+static bool belongs(const struct verifier *f, int64_t position, const struct msg_view *v, struct store_entry *e)
 {
-    return v->m.queue_offset == offset && v->m.queue_id == cq_id(q) && str_eq(v->m.topic, cq_topic(q)) &&
-           store_is_queued(v->m.sys_flag);
+    return store_place(f->s, f->q, v, e) && (cq_is_batch(f->q) || e->queue_offset == position);
 }
 
 /* Delivery times depend on delays that may have been configured otherwise when the entry was made. */
-static bool tags_agree(const struct store *s, const struct msg_view *v, int64_t tags_code)
+static bool agrees(const struct store *s, const struct msg_view *v, const struct store_entry *e,
+                   const struct store_entry *right)
 {
-    return store_delay_of(s, v->m.topic, v->m.properties) >= 0 ||
-           store_tags_code(s, v->m.topic, v->m.properties, v->m.store_time) == tags_code;
+    return e->queue_offset == right->queue_offset && e->messages == right->messages &&
+           e->store_time == right->store_time &&
+           (e->tags_code == right->tags_code || store_delay_of(s, v->m.topic, v->m.properties) >= 0);
+}
+
+/* Physical end of the entry before offset, as far as it is known. */
+static int64_t end_before(struct cq *q, int64_t offset)
+{
+    struct store_entry e;
+    int64_t to;
+    if (offset <= cq_first(q) || cq_check(q, offset - 1, &to) != CQ_GOOD || cq_read(q, offset - 1, &e, 1, true) != 1 ||
+        !cq_entry_valid(&e) || cq_entry_preblank(&e))
+        return -1;
+    return e.physical_offset + e.size;
 }
 
 /* Where the log may hold the message of a wrong entry: behind the entry before, in front of the entry behind. */
 static void search_range(struct verifier *f, int64_t offset, int64_t *from, int64_t *to)
 {
     struct store *s = f->s;
-    struct store_entry next;
+    struct store_entry next, right;
     struct msg_view v;
     *from = f->last_end >= clog_min(s->log) ? f->last_end : clog_min(s->log);
-    *to = clog_max(s->log);
+    *to = f->log_end;
     if (cq_read(f->q, offset + 1, &next, 1, true) == 1 && next.physical_offset >= *from &&
-        read_record(f, next.physical_offset, next.size, &v) && belongs(f->q, offset + 1, &v))
+        read_record(f, next.physical_offset, next.size, &v) && belongs(f, offset + 1, &v, &right))
         *to = next.physical_offset;
     if (*to - *from > SEARCH_MAX)
         *to = *from + SEARCH_MAX;
 }
 
-/* Looks for the message of queue offset `offset`. True: found and whole, *e is what its entry must be. */
+/* Looks for the message of the entry at the position. True: found and whole, *e is what the entry must be. */
 static bool find_message(struct verifier *f, int64_t offset, struct store_entry *e)
 {
     struct store *s = f->s;
@@ -139,14 +155,13 @@ static bool find_message(struct verifier *f, int64_t offset, struct store_entry 
         enum log_scan_step step = log_scan_next(&scan, &v, &at, &error);
         if (step == SCAN_BAD && log_scan_resync(&scan, &used))
             continue;
-        if (step != SCAN_RECORD)
+        if (step != SCAN_RECORD || at >= to)
             break;
-        if (!belongs(f->q, offset, &v))
+        if (!belongs(f, offset, &v, e))
             continue;
         found = store_record_ok(s, &v);
         if (!found)
             store_report_damage(s, at, &v, "its content does not match its CRC");
-        *e = (struct store_entry){at, (int32_t)v.size, store_tags_code(s, v.m.topic, v.m.properties, v.m.store_time)};
         log_scan_free(&scan);
         log_files_close(files);
         return found;
@@ -157,21 +172,36 @@ static bool find_message(struct verifier *f, int64_t offset, struct store_entry 
     return false;
 }
 
+static enum cq_check compare_one(struct verifier *f, int64_t position);
+
+/* In a batch queue the message is the next one behind the entry before: that must be known. */
+static bool knows_begin(struct verifier *f, int64_t position)
+{
+    if (!cq_is_batch(f->q) || f->last_end >= 0 || position <= cq_first(f->q))
+        return true;
+    if (f->back == BACK_MAX)
+        return false;
+    f->back++;
+    bool good = compare_one(f, position - 1) == CQ_GOOD;
+    f->last_end = end_before(f->q, position);
+    f->back--;
+    return good;
+}
+
 static enum cq_check mend(struct verifier *f, int64_t offset)
 {
     char place[PLACE_SIZE];
     struct store_entry right;
     cq_entry_place(f->q, offset, place, sizeof place);
-    if (!find_message(f, offset, &right)) {
-        LOG_LIMITED(LOG_ERROR, "store", "queue offset %" PRId64 " of topic %.*s, queue %d is passed over (entry in %s)",
-                    offset, STR_ARG(cq_topic(f->q)), cq_id(f->q), place);
+    if (!knows_begin(f, offset) || !find_message(f, offset, &right)) {
+        LOG_LIMITED(LOG_ERROR, "store", "entry %" PRId64 " of topic %.*s, queue %d is passed over (in %s)", offset,
+                    STR_ARG(cq_topic(f->q)), cq_id(f->q), place);
         return CQ_BAD;
     }
     int r = cq_mend(f->q, offset, &right);
-    LOG_LIMITED(LOG_WARN, "store",
-                "damaged consume queue entry in %s (topic %.*s, queue %d, queue offset %" PRId64 "): %s%s", place,
-                STR_ARG(cq_topic(f->q)), cq_id(f->q), offset, r ? "it cannot be written: " : "mended from the log",
-                r ? strerror(-r) : "");
+    LOG_LIMITED(LOG_WARN, "store", "damaged consume queue entry in %s (topic %.*s, queue %d, entry %" PRId64 "): %s%s",
+                place, STR_ARG(cq_topic(f->q)), cq_id(f->q), offset,
+                r ? "it cannot be written: " : "mended from the log", r ? strerror(-r) : "");
     if (r)
         return CQ_BAD;
     stat_add(&f->s->mended, 1);
@@ -185,17 +215,18 @@ static bool is_expired(const struct verifier *f, const struct store_entry *e)
     struct store_entry first;
     int64_t min = clog_min(f->s->log);
     return cq_entry_valid(e) && e->physical_offset < min &&
-           (cq_read(f->q, cq_min(f->q), &first, 1, true) != 1 || first.physical_offset < min);
+           (cq_read(f->q, cq_first(f->q), &first, 1, true) != 1 || first.physical_offset < min);
 }
 
 static enum cq_check compare(struct verifier *f, int64_t offset, const struct store_entry *e)
 {
     struct store *s = f->s;
+    struct store_entry right;
     struct msg_view v;
     if (cq_entry_preblank(e) || is_expired(f, e))
         return CQ_GOOD; /* says that there is no message */
     bool there = read_record(f, e->physical_offset, e->size, &v);
-    if (there && belongs(f->q, offset, &v) && tags_agree(s, &v, e->tags_code)) {
+    if (there && belongs(f, offset, &v, &right) && agrees(s, &v, e, &right)) {
         f->last_end = e->physical_offset + e->size;
         if (store_record_ok(s, &v))
             return CQ_GOOD;
@@ -203,17 +234,6 @@ static enum cq_check compare(struct verifier *f, int64_t offset, const struct st
         return CQ_BAD;
     }
     return mend(f, offset);
-}
-
-/* Physical end of the entry before offset, as far as it is known. */
-static int64_t end_before(struct cq *q, int64_t offset)
-{
-    struct store_entry e;
-    int64_t to;
-    if (offset <= cq_min(q) || cq_check(q, offset - 1, &to) != CQ_GOOD || cq_read(q, offset - 1, &e, 1, true) != 1 ||
-        !cq_entry_valid(&e) || cq_entry_preblank(&e))
-        return -1;
-    return e.physical_offset + e.size;
 }
 
 /* Compares the unchecked entries of [*at, to) that lie below the physical limit; false: no more can be read. */
@@ -231,27 +251,71 @@ static bool compare_run(struct verifier *f, int64_t *at, int64_t to, int64_t lim
     return n > 0;
 }
 
+/* Compares the entry at the position if nobody has yet. */
+static enum cq_check compare_one(struct verifier *f, int64_t position)
+{
+    int64_t to, at = position;
+    if (cq_check(f->q, position, &to) == CQ_UNCHECKED)
+        compare_run(f, &at, position + 1, INT64_MAX);
+    return cq_check(f->q, position, &to);
+}
+
+/* The position of the queue offset. In a batch queue a wrong entry could mislead the search, so those it looks at are
+ * compared first. */
+static int64_t locate(struct verifier *f, int64_t offset)
+{
+    struct cq *q = f->q;
+    struct store_entry e;
+    int64_t to, lo = cq_locate(q, offset, true), hi = cq_behind(q);
+    if (!cq_is_batch(q) ||
+        (lo >= 0 && cq_check(q, lo, &to) == CQ_GOOD && cq_read(q, lo, &e, 1, true) == 1 && e.queue_offset <= offset))
+        return lo;
+    for (lo = cq_first(q); lo < hi;) {
+        int64_t mid = lo + (hi - lo) / 2, at = mid;
+        while (at < hi && (compare_one(f, at) != CQ_GOOD || cq_read(q, at, &e, 1, true) != 1))
+            at++;
+        if (at < hi && e.queue_offset + e.messages <= offset)
+            lo = at + 1;
+        else
+            hi = mid;
+    }
+    if (lo > cq_first(q))
+        compare_one(f, lo - 1);
+    return lo;
+}
+
+void store_verify_ends(struct store *s, struct cq *q, int64_t log_end)
+{
+    struct verifier f = {.s = s, .q = q, .log_end = log_end, .last_end = -1};
+    if (cq_first(q) < cq_behind(q)) {
+        compare_one(&f, cq_first(q));
+        compare_one(&f, cq_behind(q) - 1);
+    }
+    free(f.buf);
+}
+
 void store_verify(struct store *s, struct cq *q, int64_t offset, uint32_t count, bool ahead)
 {
-    int64_t to, end = offset + count, max = cq_max(q), limit = INT64_MAX;
-    if (offset < cq_min(q) || offset >= max || (cq_check(q, offset, &to) != CQ_UNCHECKED && to >= end))
+    if (offset < cq_min(q) || offset >= cq_max(q))
         return;
-    struct verifier f = {.s = s, .q = q, .last_end = -1};
+    struct verifier f = {.s = s, .q = q, .log_end = clog_max(s->log), .last_end = -1};
     struct store_entry first;
-    if (ahead && cq_read(q, offset, &first, 1, true) == 1) {
+    int64_t at = locate(&f, offset), to, needed = at + count, end = needed, limit = INT64_MAX;
+    if (at < 0 || (cq_check(q, at, &to) != CQ_UNCHECKED && to >= end))
+        end = at;
+    else if (ahead && cq_read(q, at, &first, 1, true) == 1) {
         limit = first.physical_offset + AHEAD_SPAN;
-        end = offset + AHEAD_ENTRIES;
+        end = at + AHEAD_ENTRIES;
     }
-    if (end > max)
-        end = max;
-    int64_t needed = offset + count;
-    while (offset < end) {
-        if (cq_check(q, offset, &to) != CQ_UNCHECKED) {
-            offset = to;
+    if (end > cq_behind(q))
+        end = cq_behind(q);
+    while (at < end) {
+        if (cq_check(q, at, &to) != CQ_UNCHECKED) {
+            at = to;
             continue;
         }
-        int64_t stop = offset < needed ? needed : end;
-        if (!compare_run(&f, &offset, to < stop ? to : stop, offset < needed ? INT64_MAX : limit))
+        int64_t stop = at < needed ? needed : end;
+        if (!compare_run(&f, &at, to < stop ? to : stop, at < needed ? INT64_MAX : limit))
             break;
     }
     free(f.buf);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "message/message.h"
+#include "message/multi_dispatch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -43,6 +44,21 @@ static void check_properties(struct str text)
     buf_free(&again);
 }
 
+/* Every queue of a message is found again by its name. */
+static void check_queues(struct str text)
+{
+    struct msg_multi m;
+    struct str name;
+    int64_t offset, base;
+    int32_t messages;
+    if (msg_multi_begin(&m, STR_LIT("T"), text))
+        while (msg_multi_queue(&m, &name, &offset))
+            if (!msg_is_lmq(name) || offset < 0 || msg_multi_offset(STR_LIT("T"), text, name) < 0)
+                abort();
+    if (msg_inner_batch(text, &base, &messages) && (base < 0 || messages <= 0))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str text = str_make(data, size), rest = text;
@@ -52,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool bad;
     check_record(data, size);
     check_properties(text);
+    check_queues(text);
     while (msg_batch_next(&rest, &e, &bad))
         check_properties(e.properties);
     (void)msg_id_parse(text, &host, &offset);

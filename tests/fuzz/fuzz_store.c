@@ -1,7 +1,8 @@
 /*
  * A store directory with any bytes in its files: it opens or says why not, what it shows can be read, and after a clean
  * stop it opens again with the same queues. The first byte chooses what else is there besides the log: 1 the abort
- * file, 2 a checkpoint (the next 128 bytes), 4 a queue file (the next 400 bytes). The rest is the log's first segment.
+ * file, 2 a checkpoint (the next 128 bytes), 4 a queue file (the next 400 bytes), 8 a file of a batch queue (the next
+ * 460 bytes). The rest is the log's first segment.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { SEGMENT = 16 * 1024, CHECKPOINT = 128, QUEUE_HEAD = 400, QUEUE_FILE = 400000, STEPS = 1000 };
+enum {
+    SEGMENT = 16 * 1024,
+    CHECKPOINT = 128,
+    QUEUE_HEAD = 400,
+    QUEUE_FILE = 400000,
+    BATCH_HEAD = 460,
+    BATCH_FILE = 460 * 10,
+    STEPS = 1000
+};
 
 static void put_file(const struct fs *fs, const char *path, const uint8_t *data, size_t n, int64_t size)
 {
@@ -53,6 +62,11 @@ static void make_directory(const struct fs *fs, const uint8_t *data, size_t size
         fs_mkdirs(fs, "/s/consumequeue/T/0");
         put_file(fs, "/s/consumequeue/T/0/00000000000000000000", part, n, QUEUE_FILE);
     }
+    if (what & 8) {
+        n = take(&data, &size, BATCH_HEAD, &part);
+        fs_mkdirs(fs, "/s/batchconsumequeue/B/0");
+        put_file(fs, "/s/batchconsumequeue/B/0/00000000000000000000", part, n, BATCH_FILE);
+    }
     n = take(&data, &size, SEGMENT, &part);
     put_file(fs, "/s/commitlog/00000000000000000000", part, n, SEGMENT);
 }
@@ -84,8 +98,14 @@ static void read_queue(void *arg, struct cq *q)
     (void)store_offset_by_time(sum->s, q, 1700000000000, false);
 }
 
+static bool is_batch_topic(void *arg, struct str topic)
+{
+    return str_eqz(topic, "B");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    const struct store_events events = {.batch_topic = is_batch_topic};
     struct fs_sim *sim = fs_sim_new(1);
     const struct fs *fs = fs_sim_fs(sim);
     struct store_conf conf = {0};
@@ -97,11 +117,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     conf.storePathRootDir = strdup("/s");
     conf.mappedFileSizeCommitLog = SEGMENT;
     conf.mappedFileSizeConsumeQueue = QUEUE_FILE;
+    conf.mapperFileSizeBatchConsumeQueue = BATCH_FILE;
+    conf.enableLmq = conf.enableMultiDispatch = true;
     conf.messageIndexEnable = false;
     struct sum sums[2] = {{0}};
     for (int round = 0; round < 2; round++) {
         err.text[0] = '\0';
-        if (store_open(&sums[round].s, &conf, fs, NULL, &err)) {
+        if (store_open(&sums[round].s, &conf, fs, &events, &err)) {
             if (round == 1 || err.text[0] == '\0')
                 abort();
             break;

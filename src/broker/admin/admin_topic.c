@@ -2,6 +2,7 @@
 #include "broker/admin/admin_int.h"
 
 #include "broker/timer/timer.h"
+#include "message/multi_dispatch.h"
 #include "remoting/headers_admin.h"
 #include <errno.h>
 
@@ -274,7 +275,7 @@ static void consumers_of_topic(struct rem_request *rq, const void *header)
 static bool is_topic(void *arg, struct str topic)
 {
     struct broker *b = arg;
-    return topic_find(b->topics, topic) != NULL || topic_is_system(b->topics, topic);
+    return msg_is_lmq(topic) || topic_find(b->topics, topic) != NULL || topic_is_system(b->topics, topic);
 }
 
 static void clean_unused(struct rem_request *rq, const void *header)

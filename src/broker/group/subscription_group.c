@@ -32,6 +32,7 @@ struct group_manager *group_manager_new(const char *config_dir, bool auto_create
         return NULL;
     atomic_init(&m->auto_create, auto_create);
     atomic_init(&m->auto_create_system, true);
+    pthread_rwlock_init(&m->lmq_lock, NULL);
     bool good = config_table_init(&m->file, &group_file, m, config_dir, "subscriptionGroup.json");
     for (size_t i = 0; good && i < sizeof predefined / sizeof predefined[0]; i++)
         good = group_entry_set(m, str_from(predefined[i]), NULL) != NULL;
@@ -41,7 +42,7 @@ struct group_manager *group_manager_new(const char *config_dir, bool auto_create
     return NULL;
 }
 
-static void free_entry(void *value)
+void group_entry_free(void *value)
 {
     struct group_entry *e = value;
     free((void *)(uintptr_t)e->g.name.ptr);
@@ -60,7 +61,9 @@ void group_manager_free(struct group_manager *m)
     if (m == NULL)
         return;
     config_table_end(&m->file);
-    map_free(&m->entries, free_entry);
+    map_free(&m->entries, group_entry_free);
+    map_free(&m->lmqs, group_entry_free);
+    pthread_rwlock_destroy(&m->lmq_lock);
     map_free(&m->forbidden, free_topics);
     free(m);
 }
@@ -144,6 +147,21 @@ static int32_t i32_of(const struct json *config, const char *name, int32_t absen
     return v < INT32_MIN || v > INT32_MAX ? absent : (int32_t)v;
 }
 
+void group_take_config(struct group *g, const struct json *config)
+{
+    atomic_store(&g->consume_enable, json_bool(config, "consumeEnable", true));
+    atomic_store(&g->consume_from_min_enable, json_bool(config, "consumeFromMinEnable", true));
+    atomic_store(&g->consume_broadcast_enable, json_bool(config, "consumeBroadcastEnable", true));
+    atomic_store(&g->consume_orderly, json_bool(config, "consumeMessageOrderly", false));
+    atomic_store(&g->notify_ids_changed, json_bool(config, "notifyConsumerIdsChangedEnable", true));
+    atomic_store(&g->retry_queue_nums, i32_of(config, "retryQueueNums", 1));
+    atomic_store(&g->retry_max_times, i32_of(config, "retryMaxTimes", 16));
+    atomic_store(&g->sys_flag, i32_of(config, "groupSysFlag", 0));
+    atomic_store(&g->consume_timeout_minute, i32_of(config, "consumeTimeoutMinute", 15));
+    atomic_store(&g->broker_id, json_i64(config, "brokerId", 0));
+    atomic_store(&g->which_broker_when_slow, json_i64(config, "whichBrokerWhenConsumeSlowly", 1));
+}
+
 struct group_entry *group_entry_set(struct group_manager *m, struct str name, const struct json *config)
 {
     bool failed = false;
@@ -156,17 +174,7 @@ struct group_entry *group_entry_set(struct group_manager *m, struct str name, co
     free(e->extras);
     e->extras = extras;
     struct group *g = &e->g;
-    atomic_store(&g->consume_enable, json_bool(config, "consumeEnable", true));
-    atomic_store(&g->consume_from_min_enable, json_bool(config, "consumeFromMinEnable", true));
-    atomic_store(&g->consume_broadcast_enable, json_bool(config, "consumeBroadcastEnable", true));
-    atomic_store(&g->consume_orderly, json_bool(config, "consumeMessageOrderly", false));
-    atomic_store(&g->notify_ids_changed, json_bool(config, "notifyConsumerIdsChangedEnable", true));
-    atomic_store(&g->retry_queue_nums, i32_of(config, "retryQueueNums", 1));
-    atomic_store(&g->retry_max_times, i32_of(config, "retryMaxTimes", 16));
-    atomic_store(&g->sys_flag, i32_of(config, "groupSysFlag", 0));
-    atomic_store(&g->consume_timeout_minute, i32_of(config, "consumeTimeoutMinute", 15));
-    atomic_store(&g->broker_id, json_i64(config, "brokerId", 0));
-    atomic_store(&g->which_broker_when_slow, json_i64(config, "whichBrokerWhenConsumeSlowly", 1));
+    group_take_config(g, config);
     if (atomic_load(&g->deleted)) {
         m->live++;
         atomic_store(&g->deleted, false);
@@ -199,7 +207,7 @@ struct group *group_known(struct group_manager *m, struct str name)
     pthread_rwlock_rdlock(&m->file.lock);
     struct group_entry *e = group_entry_find(m, name);
     pthread_rwlock_unlock(&m->file.lock);
-    return e ? &e->g : NULL;
+    return e ? &e->g : group_lmq_find(m, name);
 }
 
 struct group *group_find(struct group_manager *m, struct str name)

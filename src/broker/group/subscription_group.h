@@ -26,6 +26,8 @@ void group_manager_free(struct group_manager *m);
 /* autoCreateSubscriptionGroup and enableCreateSysGroup, when they change while the broker runs. */
 void group_set_auto_create(struct group_manager *m, bool on);
 void group_set_auto_create_system(struct group_manager *m, bool on);
+/* enableLmq, before the first use: every name that begins with %LMQ% is a group then, always the same unsaved one. */
+void group_set_lmq(struct group_manager *m, bool on);
 
 /* As Java: an unknown group with a legal name is created when auto-creation is on. NULL: does not exist. */
 struct group *group_find(struct group_manager *m, struct str name);

@@ -16,12 +16,19 @@ struct group_manager {
     struct config_table file; /* subscriptionGroup.json; its lock covers the tables */
     struct map entries;       /* name -> struct group_entry; deleted ones stay */
     struct map forbidden;     /* group -> struct map of topic -> bits */
+    bool lmq;
+    struct map lmqs; /* name -> struct group_entry of groups that are not saved; under lmq_lock */
+    pthread_rwlock_t lmq_lock;
     size_t live;
     _Atomic bool auto_create, auto_create_system;
 };
 
 /* Under the write lock; config NULL: the defaults. NULL: out of memory. */
 struct group_entry *group_entry_set(struct group_manager *m, struct str name, const struct json *config);
+void group_take_config(struct group *g, const struct json *config);
+void group_entry_free(void *entry);
+/* subscription_group_lmq.c: the group of a light message queue's reader; NULL: the name is none, or out of memory. */
+struct group *group_lmq_find(struct group_manager *m, struct str name);
 struct group_entry *group_entry_find(const struct group_manager *m, struct str name); /* under a lock */
 /* Under the write lock: the table changed, by a group's new configuration or by a deleted group. */
 void group_changed(struct group_manager *m, const struct group_entry *e, struct str deleted);

@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "broker/config/config_file.h"
 #include "broker/topic/topic_manager.h"
+#include "message/multi_dispatch.h"
 #include "os/clock.h"
 #include "os/thread.h"
 #include <errno.h>
@@ -31,7 +32,9 @@ struct shard {
 };
 
 struct offset_manager {
-    char *path; /* consumerOffset.json */
+    char *path;     /* consumerOffset.json or lmqConsumerOffset.json */
+    char *old_path; /* of offsets from before enableLmq, NULL: not */
+    bool lmq;
     struct shard shards[SHARDS];
     pthread_mutex_t save_lock, version_lock;
     struct data_version version;
@@ -40,13 +43,16 @@ struct offset_manager {
     _Atomic int64_t resets; /* pending */
 };
 
-struct offset_manager *offset_manager_new(const char *config_dir)
+struct offset_manager *offset_manager_new(const char *config_dir, bool lmq)
 {
     struct offset_manager *m = calloc(1, sizeof *m);
     if (m == NULL)
         return NULL;
-    m->path = config_file_path(config_dir, "consumerOffset.json");
-    if (m->path == NULL) {
+    m->lmq = lmq;
+    m->path = config_file_path(config_dir, lmq ? "lmqConsumerOffset.json" : "consumerOffset.json");
+    m->old_path = lmq ? config_file_path(config_dir, "consumerOffset.json") : NULL;
+    if (m->path == NULL || (lmq && m->old_path == NULL)) {
+        free(m->path);
         free(m);
         return NULL;
     }
@@ -77,10 +83,16 @@ void offset_manager_free(struct offset_manager *m)
     pthread_mutex_destroy(&m->save_lock);
     pthread_mutex_destroy(&m->version_lock);
     free(m->path);
+    free(m->old_path);
     free(m);
 }
 
 /* ---- finding ---- */
+
+static bool is_lmq_group(const struct offset_manager *m, struct str group)
+{
+    return m->lmq && msg_is_lmq(group);
+}
 
 struct key {
     char text[KEY_MAX];
@@ -140,13 +152,13 @@ static struct queue_offset *find_queue(const struct entry *e, int32_t queue_id)
     return at < e->count && e->queues[at].queue_id == queue_id ? &e->queues[at] : NULL;
 }
 
-static struct queue_offset *add_queue(struct entry *e, int32_t queue_id)
+static struct queue_offset *add_queue(struct entry *e, int32_t queue_id, bool only)
 {
     size_t at = place(e, queue_id);
     if (at < e->count && e->queues[at].queue_id == queue_id)
         return &e->queues[at];
     if (e->count == e->cap) {
-        size_t cap = e->cap ? e->cap * 2 : 4;
+        size_t cap = e->cap ? e->cap * 2 : only ? 1 : 4;
         struct queue_offset *more = realloc(e->queues, cap * sizeof *more);
         if (more == NULL)
             return NULL;
@@ -173,6 +185,9 @@ static bool set(struct offset_manager *m, struct str group, struct str topic, in
                 int64_t offset, int64_t *old)
 {
     struct key k;
+    bool lmq = is_lmq_group(m, group);
+    if (lmq)
+        queue_id = MSG_LMQ_QUEUE_ID;
     if (queue_id < 0 || queue_id >= TOPIC_MAX_QUEUES || !make_key(&k, group, topic))
         return false;
     struct shard *s = shard_of(m, k.s);
@@ -180,7 +195,7 @@ static bool set(struct offset_manager *m, struct str group, struct str topic, in
     struct entry *e = map_get(&s->entries, k.s);
     if (e == NULL)
         e = new_entry(s, k.s, topic.len);
-    struct queue_offset *q = e ? add_queue(e, queue_id) : NULL;
+    struct queue_offset *q = e ? add_queue(e, queue_id, lmq) : NULL;
     if (q) {
         *old = *member(q, which);
         *member(q, which) = offset;
@@ -196,6 +211,8 @@ static int64_t get(struct offset_manager *m, struct str group, struct str topic,
     int64_t offset = NONE;
     if (!make_key(&k, group, topic))
         return NONE;
+    if (is_lmq_group(m, group))
+        queue_id = MSG_LMQ_QUEUE_ID;
     struct shard *s = shard_of(m, k.s);
     pthread_mutex_lock(&s->lock);
     struct entry *e = map_get(&s->entries, k.s);
@@ -440,6 +457,13 @@ struct data_version offset_version(struct offset_manager *m)
     return v;
 }
 
+/* In Java's file such a group has one number a topic. */
+static void write_lmq_entry(struct jw *w, const struct entry *e)
+{
+    jw_key(w, e->key);
+    jw_i64(w, e->queues[0].committed);
+}
+
 static void write_entry(struct jw *w, const struct entry *e)
 {
     jw_key(w, e->key);
@@ -453,22 +477,31 @@ static void write_entry(struct jw *w, const struct entry *e)
     jw_end_object(w);
 }
 
+static void write_table(struct offset_manager *m, struct jw *w, const char *name, bool lmq)
+{
+    jw_kobject(w, name);
+    for (size_t i = 0; i < SHARDS; i++) {
+        struct shard *s = &m->shards[i];
+        pthread_mutex_lock(&s->lock);
+        for (struct map_slot *slot = NULL; (slot = map_next(&s->entries, slot));) {
+            const struct entry *e = slot->value;
+            if (has_committed(e) && is_lmq_group(m, group_of(e)) == lmq)
+                (lmq ? write_lmq_entry : write_entry)(w, e);
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+    jw_end_object(w);
+}
+
 void offset_write_json(struct offset_manager *m, struct jw *w)
 {
     struct data_version v = offset_version(m);
     jw_begin_object(w);
     jw_key(w, STR_LIT("dataVersion"));
     data_version_write(w, &v);
-    jw_kobject(w, "offsetTable");
-    for (size_t i = 0; i < SHARDS; i++) {
-        struct shard *s = &m->shards[i];
-        pthread_mutex_lock(&s->lock);
-        for (struct map_slot *slot = NULL; (slot = map_next(&s->entries, slot));)
-            if (has_committed(slot->value))
-                write_entry(w, slot->value);
-        pthread_mutex_unlock(&s->lock);
-    }
-    jw_end_object(w);
+    if (m->lmq)
+        write_table(m, w, "lmqOffsetTable", true);
+    write_table(m, w, "offsetTable", false);
     jw_end_object(w);
 }
 
@@ -493,11 +526,27 @@ int offset_persist(struct offset_manager *m, struct err *err)
     return r;
 }
 
+static void load_lmq(struct offset_manager *m, const struct json *table)
+{
+    JSON_EACH(member, table)
+    {
+        struct str key = json_text(member->key);
+        ptrdiff_t at = str_find(key, STR_LIT("@"));
+        struct str group = at < 0 ? STR_NULL : str_skip(key, (size_t)at + 1);
+        int64_t offset = json_int(member, NONE), old;
+        if (!is_lmq_group(m, group) || offset < 0 ||
+            !set(m, group, str_make(key.ptr, (size_t)at), MSG_LMQ_QUEUE_ID, COMMITTED, offset, &old))
+            LOG(LOG_WARN, "broker", "%s: leaving out the offset of '%.*s', it is none", m->path, STR_ARG(key));
+    }
+}
+
 int offset_manager_load(struct offset_manager *m, struct err *err)
 {
     struct arena a = {0};
     const struct json *doc;
     int r = config_file_load(m->path, &a, &doc, err);
+    if (r == 0 && doc == NULL && m->old_path)
+        r = config_file_load(m->old_path, &a, &doc, err);
     if (r == 0 && doc) {
         struct data_version v;
         JSON_EACH(table, json_get(doc, "offsetTable"))
@@ -513,6 +562,8 @@ int offset_manager_load(struct offset_manager *m, struct err *err)
                     LOG(LOG_WARN, "broker", "%s: leaving out the offset of '%.*s', it is none", m->path, STR_ARG(key));
             }
         }
+        if (m->lmq)
+            load_lmq(m, json_get(doc, "lmqOffsetTable"));
         if (data_version_read(json_get(doc, "dataVersion"), &v))
             m->version = v;
     }

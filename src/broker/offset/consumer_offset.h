@@ -11,7 +11,10 @@
 
 struct offset_manager;
 
-struct offset_manager *offset_manager_new(const char *config_dir);
+/* lmq (enableLmq): groups whose names begin with %LMQ% have one offset a topic, whatever the queue, and all offsets are
+ * kept in config/lmqConsumerOffset.json, where Java keeps them then. The other file is read as long as that is missing.
+ */
+struct offset_manager *offset_manager_new(const char *config_dir, bool lmq);
 int offset_manager_load(struct offset_manager *m, struct err *err);
 void offset_manager_free(struct offset_manager *m);
 
@@ -37,7 +40,8 @@ void offset_clone(struct offset_manager *m, struct str src_group, struct str des
 void offset_delete_group(struct offset_manager *m, struct str group);
 void offset_delete_topic(struct offset_manager *m, struct str topic);
 void offset_delete(struct offset_manager *m, struct str group, struct str topic);
-void offset_write_json(struct offset_manager *m, struct jw *w); /* {"dataVersion":..,"offsetTable":{..}} */
+void offset_write_json(struct offset_manager *m, struct jw *w); /* {"dataVersion":..,"offsetTable":{..}}, with lmq also
+                                                                   "lmqOffsetTable":{"TOPIC@GROUP":offset, ..} */
 struct data_version offset_version(struct offset_manager *m);
 int offset_persist(struct offset_manager *m, struct err *err); /* nothing to do when unchanged */
 

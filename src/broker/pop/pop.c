@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "broker/pop/pop_wait.h"
+#include "message/multi_dispatch.h"
 #include "os/clock.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,6 +136,14 @@ static void add_retry_record(struct broker *b, struct pop *p, enum pop_kind kind
     buf_free(&props);
 }
 
+/* Where a message stands in the queue that is popped: one in a light message queue has another offset of its own. */
+static int64_t offset_in(const struct pop_queue *pq, const struct msg_view *v)
+{
+    struct str topic = pq->group->topic;
+    int64_t light = msg_is_lmq(topic) ? msg_multi_offset(v->m.topic, v->m.properties, topic) : -1;
+    return light >= 0 ? light : v->m.queue_offset;
+}
+
 /* Copies what was found: the checkpoint has to be in the log before the answer goes out. */
 static bool take(struct broker *b, struct pop *p, struct pop_queue *pq, int64_t start, const struct get_result *r)
 {
@@ -148,7 +157,7 @@ static bool take(struct broker *b, struct pop *p, struct pop_queue *pq, int64_t 
         for (uint32_t at = 0; at < range->len && p->count < POP_MAX_MESSAGES; at += v.size) {
             if (msg_decode(range->map + at, range->len - at, &v) != MSG_OK)
                 break;
-            p->offset[p->count++] = v.m.queue_offset;
+            p->offset[p->count++] = offset_in(pq, &v);
             if (renamed)
                 add_retry_record(b, p, kind, start, &v);
             else

@@ -10,6 +10,7 @@
 #include "broker/broker_loop.h"
 #include "broker/timer/timer.h"
 #include "broker/transaction/transaction.h"
+#include "message/multi_dispatch.h"
 #include "os/clock.h"
 #include "remoting/headers_client.h"
 #include <netinet/in.h>
@@ -113,6 +114,8 @@ static void answer(struct broker_loop *bl, struct pending_send *p, int32_t code,
     rem_frame_i64(&f, "queueOffset", queue_offset);
     if (p->id_len)
         rem_frame_str(&f, "transactionId", str_make(p->id, p->id_len));
+    if (p->inner_batch)
+        rem_frame_str(&f, "batchUniqId", str_make(p->id, p->id_len));
     if (p->timed && p->id_len)
         add_recall_handle(&f, bl->broker, p);
     rem_token_end(&p->token, &f, STR_NULL, STR_NULL);
@@ -182,8 +185,8 @@ static void send_done(struct broker_loop *bl, struct loop_put *put, const struct
         pending_free(bl, p);
         return;
     }
-    topic_count_put(b->stats, p->topic, r->count, r->bytes);
-    stats_add(bl->puts, r->count);
+    topic_count_put(b->stats, p->topic, r->messages, r->bytes);
+    stats_add(bl->puts, r->messages);
     if (p->half_of)
         transaction_prepared(b->transactions, p->half_of->name);
     if (p->wait_durable && store_flushed(b->store) < r->end_offset) {
@@ -364,6 +367,7 @@ static struct pending_send *pending_for(struct rem_request *rq, struct broker_lo
     }
     p->put.done = send_done;
     p->put.durable = send_durable;
+    p->inner_batch = false;
     p->topic = t;
     p->half_of = NULL;
     p->queue_id = queue_id;
@@ -382,6 +386,17 @@ static void put_failed(struct broker_loop *bl, struct pending_send *p, enum put_
 }
 
 /* ---- one message ---- */
+
+/* A single send can carry a batch kept as one record too: flag and number go together, and only with a batch topic. */
+static bool inner_batch_legal(const struct topic *t, const struct seen *s, struct store_msg *put)
+{
+    bool flag = put->m.sys_flag & MSG_FLAG_INNER_BATCH;
+    if (!flag && !s->inner)
+        return true;
+    struct str number = msg_property(put->m.properties, STR_LIT(MSG_PROP_INNER_NUM));
+    return flag && t->batch && str_to_i32(number, &put->batch_messages) && put->batch_messages > 0 &&
+           put->batch_messages <= MSG_INNER_MAX;
+}
 
 static void send_one(struct rem_request *rq, struct broker_loop *bl, const struct send_req *h)
 {
@@ -466,14 +481,64 @@ static void send_one(struct rem_request *rq, struct broker_loop *bl, const struc
         p->half_of = half ? real : NULL;
         p->timed = timed_ms && !real->retry ? real : NULL;
         p->timed_ms = timed_ms;
-        bool inner_without_flag = s.inner && !(put.m.sys_flag & MSG_FLAG_INNER_BATCH);
-        enum put_status status = inner_without_flag ? PUT_MESSAGE_ILLEGAL : store_batch_add(bl->batch, &put, &p->put);
+        bool legal = inner_batch_legal(t, &s, &put);
+        enum put_status status = legal ? store_batch_add(bl->batch, &put, &p->put) : PUT_MESSAGE_ILLEGAL;
         if (status != PUT_OK)
             put_failed(bl, p, status);
     } else if (put.queue == NULL) {
         refuse(rq, b, RESP_SYSTEM_ERROR, "no queue %d of topic %.*s: out of memory", put.m.queue_id, STR_ARG(t->name));
     }
     buf_free(&changed);
+}
+
+/* ---- a batch for a batch topic: one record, one queue entry; Java's clients take it apart ---- */
+
+static void send_inner_batch(struct rem_request *rq, struct broker_loop *bl, const struct send_req *h, struct topic *t,
+                             struct cq *queue, int32_t queue_id, const struct seen *s)
+{
+    struct broker *b = bl->broker;
+    struct msg_batch_entry e;
+    struct str rest = rem_body(rq), text = arena_str(rem_arena(rq), buf_str(&bl->scratch));
+    bool bad = false;
+    int32_t messages = 0;
+    while (messages <= MSG_INNER_MAX && msg_batch_next(&rest, &e, &bad))
+        messages++;
+    if (queue == NULL || text.ptr == NULL || bad || messages == 0 || messages > MSG_INNER_MAX) {
+        refuse(rq, b, RESP_MESSAGE_ILLEGAL, "the batch for topic %.*s is malformed or has more than %d messages",
+               STR_ARG(h->topic), MSG_INNER_MAX);
+        return;
+    }
+    char number[24];
+    const struct str given = STR_LIT(MSG_PROP_INNER_NUM);
+    struct store_msg put = {
+        .m =
+            {
+                .topic = t->name,
+                .body = rem_body(rq),
+                .queue_id = queue_id,
+                .flag = h->flag,
+                .sys_flag = h->sys_flag | MSG_FLAG_NEED_UNWRAP | MSG_FLAG_INNER_BATCH |
+                            (atomic_load_explicit(&t->multi_tag, memory_order_relaxed) ? MSG_FLAG_MULTI_TAGS : 0),
+                .reconsume_times = h->reconsume_times,
+                .born_time = h->born_timestamp,
+                .store_host = b->store_host,
+            },
+        .queue = queue,
+        .tags_code = s->tags.len ? java_hash(s->tags) : 0,
+        .batch_messages = messages,
+    };
+    buf_clear(&bl->scratch);
+    msg_properties_without(&bl->scratch, text, &given, 1);
+    msg_property_add(&bl->scratch, given, str_make(number, fmt_i64(number, messages)));
+    put.m.properties = buf_str(&bl->scratch);
+    msg_host_from(&put.m.born_host, rem_peer(rq));
+    struct pending_send *p = pending_for(rq, bl, t, queue_id, s);
+    if (p == NULL)
+        return;
+    p->inner_batch = true;
+    enum put_status status = store_batch_add(bl->batch, &put, &p->put);
+    if (status != PUT_OK)
+        put_failed(bl, p, status);
 }
 
 /* ---- a batch: every entry becomes a message of its own, all with consecutive queue offsets ---- */
@@ -504,6 +569,10 @@ static void send_batch(struct rem_request *rq, struct broker_loop *bl, const str
     struct seen common;
     look(h->properties, &common);
     complete(&bl->scratch, buf_str(&bl->stamp[bl->broker->conf->trace_on]), h->properties, &common);
+    if (t->batch && common.uniq_key.len) {
+        send_inner_batch(rq, bl, h, t, queue, queue_id, &common);
+        return;
+    }
     struct str suffix = buf_str(&bl->scratch);
     struct msg_host born;
     msg_host_from(&born, rem_peer(rq));

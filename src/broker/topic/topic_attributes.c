@@ -37,13 +37,21 @@ static int check_value(const struct attribute *k, struct str value, struct err *
                              "the topic attribute %s cannot be '%.*s'; it must be a whole number from -1 on", k->name,
                              STR_ARG(value));
     /* Their queues have files of another kind, which this broker does not write. */
-    if (str_eqz(value, "BatchCQ") || str_eqz(value, "COMPACTION"))
+    if (str_eqz(value, "COMPACTION"))
         return err_set(err, ENOTSUP, "this broker does not have topics with %s=%.*s", k->name, STR_ARG(value));
     for (size_t i = 0; k->values[i]; i++)
         if (str_eqz(value, k->values[i]))
             return 0;
     return err_set(err, EINVAL, "value is not in set: the topic attribute %s cannot be '%.*s'", k->name,
                    STR_ARG(value));
+}
+
+struct str topic_attribute(const struct topic_config *c, const char *name)
+{
+    for (size_t i = 0; i < c->attribute_count; i++)
+        if (str_eqz(c->attributes[i].key, name))
+            return c->attributes[i].value;
+    return STR_NULL;
 }
 
 static struct topic_attribute *slot(struct topic_attribute *list, size_t n, struct str key)

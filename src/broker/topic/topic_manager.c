@@ -77,7 +77,7 @@ struct cq *topic_queue(struct topic_manager *m, struct topic *t, int32_t queue_i
 }
 
 /* The queues of a deleted topic are looked up anew when the topic comes back. */
-static void forget_queues(struct topic_manager *m, struct topic *t)
+void topic_forget_queues(struct topic_manager *m, struct topic *t)
 {
     pthread_mutex_lock(&m->queue_lock);
     struct queue_table *table = atomic_load(&t->queues);
@@ -107,6 +107,7 @@ struct topic_manager *topic_manager_new(struct store *store, const char *config_
     atomic_init(&m->auto_create, true);
     atomic_init(&m->generation, 1);
     pthread_mutex_init(&m->queue_lock, NULL);
+    pthread_rwlock_init(&m->lmq_lock, NULL);
     if (!config_table_init(&m->file, &topic_file, m, config_dir, "topics.json")) {
         topic_manager_free(m);
         return NULL;
@@ -114,7 +115,7 @@ struct topic_manager *topic_manager_new(struct store *store, const char *config_
     return m;
 }
 
-static void free_entry(void *value)
+void topic_entry_free(void *value)
 {
     struct topic_entry *e = value;
     free_queue_tables(atomic_load(&e->t.queues));
@@ -129,7 +130,9 @@ void topic_manager_free(struct topic_manager *m)
     if (m == NULL)
         return;
     config_table_end(&m->file);
-    map_free(&m->entries, free_entry);
+    map_free(&m->entries, topic_entry_free);
+    map_free(&m->lmqs, topic_entry_free);
+    pthread_rwlock_destroy(&m->lmq_lock);
     map_free(&m->system, NULL);
     pthread_mutex_destroy(&m->queue_lock);
     free(m);
@@ -155,7 +158,7 @@ struct topic *topic_find(struct topic_manager *m, struct str name)
     pthread_rwlock_rdlock(&m->file.lock);
     struct topic_entry *e = topic_entry_find(m, name);
     pthread_rwlock_unlock(&m->file.lock);
-    return e ? &e->t : NULL;
+    return e ? &e->t : topic_lmq_find(m, name);
 }
 
 uint64_t topics_generation(const struct topic_manager *m)
@@ -198,6 +201,7 @@ struct topic_entry *topic_entry_set(struct topic_manager *m, const struct topic_
     atomic_store(&e->t.sys_flag, c->topic_sys_flag);
     atomic_store(&e->t.multi_tag, c->filter_type == TOPIC_FILTER_MULTI_TAG);
     atomic_store(&e->t.order, c->order);
+    e->t.batch = str_eqz(topic_attribute(c, "queue.type"), "BatchCQ");
     if (atomic_load(&e->t.deleted)) {
         atomic_store(&e->t.deleted, false);
         m->live++;
@@ -325,8 +329,8 @@ bool topic_delete(struct topic_manager *m, struct str name)
     }
     pthread_rwlock_unlock(&m->file.lock);
     if (e == NULL)
-        return false;
-    forget_queues(m, &e->t);
+        return topic_lmq_delete(m, name);
+    topic_forget_queues(m, &e->t);
     if (m->store)
         store_delete_topic(m->store, name);
     LOG(LOG_INFO, "broker", "deleted topic %.*s", STR_ARG(name));

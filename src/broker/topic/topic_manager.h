@@ -27,6 +27,7 @@ struct topic {
     atomic_bool multi_tag, order, deleted;
     bool system;
     bool retry, dlq;                     /* name begins with %RETRY% / %DLQ% */
+    bool batch;                          /* queue.type is BatchCQ: of new queues */
     _Atomic(struct topic_stats *) stats; /* of stats.h, made on first use */
     _Atomic(void *) queues;              /* internal: table of struct cq * */
 };
@@ -35,6 +36,11 @@ struct topic_manager;
 
 struct topic_manager *topic_manager_new(struct store *store, const char *config_dir);
 int topic_manager_load(struct topic_manager *m, struct err *err); /* topics.json or its .bak; absent: empty */
+/* Before any queue is wanted, when it was not known yet at topic_manager_new. */
+void topic_set_store(struct topic_manager *m, struct store *store);
+/* enableLmq, before the first use: every name that begins with %LMQ% is a topic then, with one queue, readable and
+ * writable, known to nobody but who asks for it by its name. */
+void topic_set_lmq(struct topic_manager *m, bool on);
 void topic_manager_free(struct topic_manager *m);
 /* Called after every change with the changed topics (n = 0: all): the registration hooks in here. Any thread. */
 void topic_manager_on_change(struct topic_manager *m, void (*fn)(void *arg, struct topic *const *changed, size_t n),

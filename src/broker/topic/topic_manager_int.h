@@ -22,6 +22,9 @@ struct topic_manager {
     pthread_mutex_t queue_lock; /* growing the queue tables */
     struct map entries;         /* name -> struct topic_entry */
     struct map system;          /* names of system topics that depend on the broker's names */
+    bool lmq;
+    struct map lmqs; /* name -> struct topic_entry without configuration; under lmq_lock */
+    pthread_rwlock_t lmq_lock;
     size_t live;
     atomic_bool auto_create;
     _Atomic uint64_t generation;
@@ -41,10 +44,17 @@ void topic_entry_delete(struct topic_manager *m, struct topic_entry *e);
 /* Without a lock: saves soon and tells on_change. */
 void topic_announce(struct topic_manager *m, struct topic *const *changed, size_t n);
 extern const struct config_table_kind topic_file; /* topic_file.c */
+void topic_entry_free(void *entry);
+/* topic_lmq.c: the topic of a light message queue; NULL: the name is none, or out of memory. */
+struct topic *topic_lmq_find(struct topic_manager *m, struct str name);
+bool topic_lmq_delete(struct topic_manager *m, struct str name); /* its queue; the topic is always there */
+void topic_forget_queues(struct topic_manager *m, struct topic *t);
 /* Marks a name as a system topic's. */
 bool topic_mark_system(struct topic_manager *m, struct str name);
 
-/* topic_attributes.c: the attributes of a topic after an admin command: "+key" adds or changes, "-key" removes; a
+/* topic_attributes.c: an attribute's value, null when the topic does not have it. */
+struct str topic_attribute(const struct topic_config *c, const char *name);
+/* The attributes of a topic after an admin command: "+key" adds or changes, "-key" removes; a
  * change without signs is the new state. current NULL: the topic is new. The result lives in the arena. */
 int topic_attributes_alter(struct arena *a, const struct topic_config *current, const struct topic_config *wanted,
                            struct topic_config *out, struct err *err);

@@ -226,9 +226,13 @@ static void print_object(struct jw *w, struct buf *line)
 
 static int print_queue(void *arg, struct queue_files *q)
 {
-    struct store_entry last = {-1, 0, 0};
-    if (q->end > q->first)
+    struct store_entry first = {.queue_offset = q->first}, last = {.physical_offset = -1};
+    if (q->end > q->first) {
+        queue_files_read(fs_real(), q, q->first, &first, 1);
         queue_files_read(fs_real(), q, q->end - 1, &last, 1);
+    }
+    bool batch = queue_files_batch(q);
+    int64_t from = batch ? first.queue_offset : q->first, to = batch ? last.queue_offset + last.messages : q->end;
     if (*(bool *)arg) {
         struct buf line = {0};
         struct jw w;
@@ -237,13 +241,15 @@ static int print_queue(void *arg, struct queue_files *q)
         jw_kstr(&w, "topic", str_from(q->topic));
         jw_ki64(&w, "queueId", q->id);
         jw_ki64(&w, "files", (int64_t)q->n);
-        jw_ki64(&w, "firstOffset", q->first);
-        jw_ki64(&w, "maxOffset", q->end);
+        jw_ki64(&w, "firstOffset", from);
+        jw_ki64(&w, "maxOffset", to);
+        if (batch)
+            jw_ki64(&w, "batches", q->end - q->first);
         jw_ki64(&w, "lastLogOffset", last.physical_offset);
         print_object(&w, &line);
     } else {
-        printf("%-40s %5d  %5zu files  entries %" PRId64 " to %" PRId64 "  last at log offset %" PRId64 "\n", q->topic,
-               q->id, q->n, q->first, q->end, last.physical_offset);
+        printf("%-40s %5d  %5zu files  %s %" PRId64 " to %" PRId64 "  last at log offset %" PRId64 "\n", q->topic,
+               q->id, q->n, batch ? "messages of batches" : "entries", from, to, last.physical_offset);
     }
     queue_files_free(q);
     return 0;
@@ -251,11 +257,7 @@ static int print_queue(void *arg, struct queue_files *q)
 
 static int dump_queues(const char *dir, bool json, struct err *err)
 {
-    char path[PATH_SIZE];
-    int n = snprintf(path, sizeof path, "%s/consumequeue", dir);
-    if (n < 0 || n >= (int)sizeof path)
-        return err_sys(err, ENAMETOOLONG, "cannot read %s", dir);
-    return queue_files_each(fs_real(), path, print_queue, &json, err);
+    return queue_files_each(fs_real(), dir, print_queue, &json, err);
 }
 
 static int dump_index(const char *dir, bool json, struct err *err)

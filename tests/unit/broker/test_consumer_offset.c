@@ -23,7 +23,7 @@ static int start(void **state)
 {
     log_set_level(LOG_ERROR);
     tmpdir_make(&dir);
-    m = offset_manager_new(dir.path);
+    m = offset_manager_new(dir.path, false);
     return m ? 0 : -1;
 }
 
@@ -37,7 +37,7 @@ static int finish(void **state)
 static void again(void)
 {
     offset_manager_free(m);
-    m = offset_manager_new(dir.path);
+    m = offset_manager_new(dir.path, false);
     assert_non_null(m);
     if (offset_manager_load(m, &err) < 0)
         fail_msg("%s", err.text);

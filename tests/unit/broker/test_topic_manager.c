@@ -251,8 +251,11 @@ static void test_attributes(void **state)
     assert_int_equal(PUT("N", ATTRIBUTE("+message.type", "ODD")), -1);
     assert_int_equal(PUT("N", ATTRIBUTE("+no.such", "1")), -1);
     assert_int_equal(PUT("N", ATTRIBUTE("+reserve.time", "-2")), -1);
-    assert_int_equal(PUT("N", ATTRIBUTE("+queue.type", "BatchCQ")), -1);
+    assert_int_equal(PUT("N", ATTRIBUTE("+cleanup.policy", "COMPACTION")), -1);
     assert_null(find("N"));
+    assert_int_equal(PUT("B", ATTRIBUTE("+queue.type", "BatchCQ")), 0);
+    assert_true(find("B")->batch);
+    assert_int_equal(PUT("B", ATTRIBUTE("+queue.type", "SimpleCQ")), -1);
     again();
     assert_true(str_eqz(attribute("T", "queue.type"), "SimpleCQ"));
 }

@@ -15,7 +15,9 @@
 #include "store/mutant.h"
 
 enum {
-    QUEUES = 5,
+    QUEUES = 6,
+    BATCHES = 5, /* the queue of batches, each one record */
+    LIGHTS = 2,  /* light message queues: some messages of queue 0 stand there too */
     LIVES = 5,
     STEPS = 60,
     BATCH_MAX = 12,
@@ -31,6 +33,7 @@ struct promise {
     bool durable;  /* and with synchronous flush: after the sync */
     int64_t end;   /* of its batch in the log */
     bool found;    /* in this check */
+    bool torn;     /* found without its properties, which no checksum covers */
 };
 
 struct sim {
@@ -42,13 +45,31 @@ struct sim {
     struct store_batch *batch;
     struct promise promises[MESSAGES_MAX];
     int32_t n;
-    int64_t seen[QUEUES]; /* offsets below were visible to consumers; with synchronous flush they must stay so */
+    int64_t records; /* found in the queues in this check */
+    int64_t
+        seen[QUEUES + LIGHTS]; /* offsets below were visible to consumers; with synchronous flush they must stay so */
     bool fatal;
     bool refused; /* an append has failed */
     bool hid;     /* the last life hid what was not durable */
 };
 
-static const char *const topics[QUEUES] = {"A", "B", "B", "C", "D"};
+static const char *const topics[QUEUES + LIGHTS] = {"A", "B", "B", "C", "D", "E", "%LMQ%third", "%LMQ%fifth"};
+
+/* Message n of queue 0 stands in this light message queue. */
+static bool is_in(int32_t light, int32_t n)
+{
+    return n % (light == 0 ? 3 : 5) == 0;
+}
+
+static int32_t messages_of(int32_t q, int32_t n)
+{
+    return q == BATCHES ? 1 + n % 4 : 1;
+}
+
+static bool is_batch_topic(void *arg, struct str topic)
+{
+    return str_eqz(topic, topics[BATCHES]);
+}
 
 static int32_t queue_id(int32_t q)
 {
@@ -99,7 +120,7 @@ static void note_flushed(struct sim *m)
     for (int32_t i = 0; i < m->n; i++)
         if (m->promises[i].stored && m->promises[i].end <= store_flushed(m->s))
             m->promises[i].durable = true;
-    for (int32_t q = 0; q < QUEUES; q++) {
+    for (int32_t q = 0; q < QUEUES + LIGHTS; q++) {
         struct cq *cq = store_queue(m->s, str_from(topics[q]), queue_id(q), false);
         int64_t max = cq ? cq_max(cq) : 0;
         CHECK(m, max >= m->seen[q], "queue %d went back from %" PRId64 " to %" PRId64 " while running\n", q, m->seen[q],
@@ -120,9 +141,26 @@ static struct str body_of(const struct sim *m, char out[BODY_MAX], int32_t n)
     return str_make(out, m->seed % 2 ? 40 : (size_t)len + (size_t)(n * 131 % 300));
 }
 
+static struct store_msg message(struct sim *m, int32_t q, int32_t n, char body[BODY_MAX], char properties[200])
+{
+    int len = snprintf(properties, 200, "UNIQ_KEY\x01u\x02");
+    if (q == BATCHES)
+        len += snprintf(properties + len, 100, "INNER_NUM\x01%d\x02", messages_of(q, n));
+    if (q == 0 && (is_in(0, n) || is_in(1, n)))
+        len += snprintf(properties + len, 100, "INNER_MULTI_DISPATCH\x01%s%s%s\x02", is_in(0, n) ? topics[QUEUES] : "",
+                        is_in(0, n) && is_in(1, n) ? "," : "", is_in(1, n) ? topics[QUEUES + 1] : "");
+    struct store_msg msg =
+        fixture_msg(m->s, topics[q], queue_id(q), body_of(m, body, n), str_make(properties, (size_t)len));
+    if (q == BATCHES) {
+        msg.m.sys_flag = MSG_FLAG_INNER_BATCH;
+        msg.batch_messages = messages_of(q, n);
+    }
+    return msg;
+}
+
 static void put_batch(struct sim *m)
 {
-    char bodies[BATCH_MAX][BODY_MAX];
+    char bodies[BATCH_MAX][BODY_MAX], properties[BATCH_MAX][200];
     struct store_msg msgs[BATCH_MAX];
     int32_t left = 1 + (int32_t)dice(m, BATCH_MAX);
     while (left > 0) {
@@ -133,8 +171,7 @@ static void put_batch(struct sim *m)
         for (int32_t i = 0; i < many; i++) {
             struct promise *p = &m->promises[m->n];
             *p = (struct promise){.queue = q};
-            msgs[i] =
-                fixture_msg(m->s, topics[q], queue_id(q), body_of(m, bodies[i], m->n), STR_LIT("UNIQ_KEY\x01u\x02"));
+            msgs[i] = message(m, q, m->n, bodies[i], properties[i]);
             m->n++;
         }
         store_batch_add_many(m->batch, msgs, (size_t)many, (void *)(intptr_t)first);
@@ -159,8 +196,46 @@ static int32_t check_record(struct sim *m, int32_t q, int64_t at, const struct m
           at, n);
     CHECK(m, !m->promises[n].found, "queue %d offset %" PRId64 ": message %d twice\n", q, at, n);
     m->promises[n].found = true;
+    bool torn = v->m.properties.len && memchr(v->m.properties.ptr, 0, v->m.properties.len);
+    CHECK(m, !torn || m->promises[n].torn || !m->promises[n].durable, "message %d lost its properties\n", n);
+    m->promises[n].torn = torn;
     m->promises[n].end = v->m.physical_offset + v->size;
     return n;
+}
+
+/* What must be true of message n because of the queue it was sent to. */
+static void check_place(struct sim *m, int32_t q, int64_t at, int32_t n, const struct msg_view *v)
+{
+    int64_t base = at;
+    int32_t messages = 1;
+    bool inner = msg_inner_batch(v->m.properties, &base, &messages);
+    CHECK(m, inner == (q == BATCHES) && base == at && messages == messages_of(q, n),
+          "queue %d offset %" PRId64 ": message %d says base %" PRId64 ", %d messages\n", q, at, n, base, messages);
+    m->records++;
+}
+
+/* A light message queue has exactly its messages of queue 0, in the same order. */
+static void check_light(struct sim *m, int32_t light)
+{
+    struct cq *cq = store_queue(m->s, str_from(topics[QUEUES + light]), 0, false);
+    int64_t at = 0, max = cq ? cq_max(cq) : 0;
+    for (int32_t n = 0; n < m->n; n++) {
+        if (m->promises[n].queue != 0 || !m->promises[n].found || m->promises[n].torn || !is_in(light, n))
+            continue;
+        struct get_result r;
+        struct msg_view v;
+        CHECK(m, at < max, "light message queue %d ends at %" PRId64 ", in front of message %d\n", light, max, n);
+        store_get(m->s, cq, at, 1, 1 << 16, NULL, NULL, true, &r);
+        CHECK(m, r.status == GET_FOUND && msg_decode(r.ranges[0].map, r.ranges[0].len, &v) == MSG_OK,
+              "light message queue %d offset %" PRId64 ": status %d\n", light, at, r.status);
+        CHECK(m, (int32_t)strtol(v.m.body.ptr, NULL, 10) == n,
+              "light message queue %d offset %" PRId64 ": not message %d\n", light, at, n);
+        CHECK(m, msg_multi_offset(v.m.topic, v.m.properties, cq_topic(cq)) == at,
+              "light message queue %d offset %" PRId64 ": message %d says another\n", light, at, n);
+        store_release(m->s, &r);
+        at++;
+    }
+    CHECK(m, at == max, "light message queue %d has %" PRId64 " messages instead of %" PRId64 "\n", light, max, at);
 }
 
 static void check_queue(struct sim *m, int32_t q)
@@ -185,9 +260,10 @@ static void check_queue(struct sim *m, int32_t q)
                       q, at, r.ranges[i].segment->base + r.ranges[i].offset + pos, m->s->ckpt.log_mark);
                 int32_t n = check_record(m, q, at, &v);
                 CHECK(m, n > last, "queue %d: message %d behind %d\n", q, n, last);
+                check_place(m, q, at, n, &v);
                 last = n;
                 pos += v.size;
-                at++;
+                at += messages_of(q, n);
             }
         }
         store_release(m->s, &r);
@@ -199,7 +275,7 @@ static void check_log(struct sim *m)
 {
     struct log_cursor c;
     struct msg_view v;
-    int64_t offset, count = 0, queued = 0;
+    int64_t offset, count = 0;
     int error;
     enum log_step step;
     log_cursor_init(&c, m->s->log, clog_min(m->s->log));
@@ -207,11 +283,7 @@ static void check_log(struct sim *m)
         count++;
     CHECK(m, step == LOG_END, "the log is unreadable at %" PRId64 " of %" PRId64 "\n", c.pos, clog_max(m->s->log));
     log_cursor_free(&c);
-    for (int32_t q = 0; q < QUEUES; q++) {
-        struct cq *cq = store_queue(m->s, str_from(topics[q]), queue_id(q), false);
-        queued += cq ? cq_max(cq) : 0;
-    }
-    CHECK(m, count == queued, "%" PRId64 " messages in the log, %" PRId64 " in the queues\n", count, queued);
+    CHECK(m, count == m->records, "%" PRId64 " messages in the log, %" PRId64 " in the queues\n", count, m->records);
 }
 
 /* kept_all: only the process died, or it stopped cleanly; then every stored message is there. */
@@ -219,8 +291,11 @@ static void check_all(struct sim *m, bool kept_all)
 {
     for (int32_t i = 0; i < m->n; i++)
         m->promises[i].found = false;
+    m->records = 0;
     for (int32_t q = 0; q < QUEUES; q++)
         check_queue(m, q);
+    for (int32_t light = 0; light < LIGHTS; light++)
+        check_light(m, light);
     check_log(m);
     for (int32_t i = 0; i < m->n; i++) {
         struct promise *p = &m->promises[i];
@@ -228,7 +303,7 @@ static void check_all(struct sim *m, bool kept_all)
         CHECK(m, p->found || !(kept_all && p->stored), "message %d of queue %d was stored and is lost\n", i, p->queue);
         p->stored = p->found;
     }
-    for (int32_t q = 0; q < QUEUES; q++) {
+    for (int32_t q = 0; q < QUEUES + LIGHTS; q++) {
         struct cq *cq = store_queue(m->s, str_from(topics[q]), queue_id(q), false);
         int64_t max = cq ? cq_max(cq) : 0;
         CHECK(m, max >= m->seen[q] || !(m->hid || kept_all),
@@ -307,7 +382,7 @@ static void work(struct sim *m)
 static bool open_store(struct sim *m)
 {
     struct err err = {0};
-    struct store_events events = {.arg = m, .fatal = on_fatal};
+    struct store_events events = {.arg = m, .fatal = on_fatal, .batch_topic = is_batch_topic};
     m->fatal = false;
     fs_sim_space(m->disk, INT64_MAX / 2);
     m->conf.flushDiskType = dice(m, 2) ? FLUSH_SYNC : FLUSH_ASYNC;
@@ -371,6 +446,8 @@ static void run_seed(uint64_t seed, bool verbose)
     fixture_conf(&m->conf, "/store");
     m->conf.mappedFileSizeCommitLog = SEGMENT;
     m->conf.mappedFileSizeConsumeQueue = 50 * 20;
+    m->conf.mapperFileSizeBatchConsumeQueue = 20 * 46;
+    m->conf.enableLmq = m->conf.enableMultiDispatch = true;
     m->conf.maxHashSlotNum = 50;
     m->conf.maxIndexNum = 200;
     bool kept_all = true;

@@ -7,7 +7,16 @@
 
 #include "os/fs_sim.h"
 
-enum { FILES = 32, QUEUES = 3, EACH = 12, SEGMENT = 4096, INDEX_ENTRIES = 60, FILE_BYTES = 8192 };
+enum {
+    FILES = 32,
+    QUEUES = 5,
+    BATCHES = 3,
+    LIGHT = 4,
+    EACH = 12,
+    SEGMENT = 4096,
+    INDEX_ENTRIES = 60,
+    FILE_BYTES = 8192
+};
 
 struct kept {
     char path[200];
@@ -27,21 +36,42 @@ struct damage {
     int64_t at[QUEUES][EACH], log_end, promised; /* promised: the checkpoint says that the log is whole up to here */
 };
 
-static const char *const topics[QUEUES] = {"One", "Two", "Three"};
+/* Of the batch queue every record is a batch of two; what is sent to One stands in the light message queue too. */
+static const char *const topics[QUEUES] = {"One", "Two", "Three", "Batches", "%LMQ%light"};
+static const int64_t per[QUEUES] = {1, 1, 1, 2, 1}; /* messages of a record */
+
+static int32_t queue_id(int q)
+{
+    return q == LIGHT ? 0 : q;
+}
+
+static bool is_batch_topic(void *arg, struct str topic)
+{
+    return str_eqz(topic, topics[BATCHES]);
+}
 
 static bool open_store(struct damage *d, struct err *err)
 {
-    return store_open(&d->s, &d->conf, d->fs, NULL, err) == 0;
+    struct store_events events = {.batch_topic = is_batch_topic};
+    return store_open(&d->s, &d->conf, d->fs, &events, err) == 0;
 }
 
 static int64_t put(struct damage *d, int q, int n)
 {
-    char body[64], props[64];
+    char body[64], props[128];
     struct put_result r;
     int body_len = snprintf(body, sizeof body, "message %d of %s", n, topics[q]);
-    int len = snprintf(props, sizeof props, "UNIQ_KEY\x01%d-%d\x02TAGS\x01T%d", q, n, n % 2);
+    const char *more = q == BATCHES ? "\x02INNER_NUM\x01"
+                                      "2"
+                       : q == 0     ? "\x02INNER_MULTI_DISPATCH\x01%LMQ%light"
+                                    : "";
+    int len = snprintf(props, sizeof props, "UNIQ_KEY\x01%d-%d\x02TAGS\x01T%d%s", q, n, n % 2, more);
     struct store_msg m =
         fixture_msg(d->s, topics[q], q, str_make(body, (size_t)body_len), str_make(props, (size_t)len));
+    if (q == BATCHES) {
+        m.m.sys_flag = MSG_FLAG_INNER_BATCH;
+        m.batch_messages = 2;
+    }
     assert_int_equal(store_put(d->s, &m, &r), PUT_OK);
     return r.queue_offset;
 }
@@ -89,13 +119,15 @@ static void make(struct damage *d, bool crashed)
     fixture_conf(&d->conf, "/store");
     d->conf.mappedFileSizeCommitLog = SEGMENT;
     d->conf.mappedFileSizeConsumeQueue = 10 * 20;
+    d->conf.mapperFileSizeBatchConsumeQueue = 10 * 46;
+    d->conf.enableLmq = d->conf.enableMultiDispatch = true;
     d->conf.maxHashSlotNum = 10;
     d->conf.maxIndexNum = INDEX_ENTRIES;
     d->conf.enabledAppendPropCRC = true;
     assert_true(open_store(d, &err));
     for (int n = 0; n < EACH; n++) {
-        for (int q = 0; q < QUEUES; q++)
-            assert_int_equal(put(d, q, n), n);
+        for (int q = 0; q < LIGHT; q++)
+            assert_int_equal(put(d, q, n), n * per[q]);
         if (crashed && n == EACH / 2) {
             flusher_step(d->s);
             keeper_step(d->s, true);
@@ -106,10 +138,10 @@ static void make(struct damage *d, bool crashed)
     if (!crashed)
         d->promised = d->log_end;
     for (int q = 0; q < QUEUES; q++) {
-        struct cq *cq = store_queue(d->s, str_from(topics[q]), q, false);
+        struct cq *cq = store_queue(d->s, str_from(topics[q]), queue_id(q), false);
         for (int n = 0; n < EACH; n++) {
             struct store_entry e;
-            assert_int_equal(store_entries(d->s, cq, n, &e, 1), 1);
+            assert_int_equal(store_entries(d->s, cq, n * per[q], &e, 1), 1);
             d->at[q][n] = e.physical_offset;
             d->size[q][n] = (uint32_t)e.size;
             assert_int_equal(clog_read(d->s->log, e.physical_offset, d->record[q][n], (size_t)e.size), e.size);
@@ -169,7 +201,7 @@ static void flip(struct damage *d, const struct kept *k, size_t i, uint8_t bits)
 /* How many of the messages of queue q are served; each exactly as it was stored. */
 static int served(struct damage *d, int q, const struct kept *k, size_t i)
 {
-    struct cq *cq = store_queue(d->s, str_from(topics[q]), q, false);
+    struct cq *cq = store_queue(d->s, str_from(topics[q]), queue_id(q), false);
     int count = 0;
     struct get_result r;
     for (int64_t at = cq ? cq_min(cq) : 0; cq && at < cq_max(cq); at = r.next_offset) {
@@ -181,8 +213,8 @@ static int served(struct damage *d, int q, const struct kept *k, size_t i)
         for (uint32_t n = 0; n < r.n_ranges; n++) {
             for (uint32_t pos = 0; pos < r.ranges[n].len;) {
                 const uint8_t *record = r.ranges[n].map + pos;
-                int64_t offset = (int64_t)get_be64(record + MSG_POS_QUEUE_OFFSET);
-                if (offset < at || offset >= EACH || r.ranges[n].len - pos < d->size[q][offset] ||
+                int64_t offset = (int64_t)get_be64(record + MSG_POS_QUEUE_OFFSET) / per[q];
+                if (offset * per[q] < at || offset >= EACH || r.ranges[n].len - pos < d->size[q][offset] ||
                     memcmp(record, d->record[q][offset], d->size[q][offset]) != 0)
                     WRONG(k, i, "a wrong message was served in queue %d at %" PRId64 "\n", q, at);
                 pos += d->size[q][offset];
@@ -236,14 +268,17 @@ static void look(struct damage *d, const struct kept *k, size_t i)
         fs_sim_die(d->disk);
         return;
     }
-    int count = 0, whole = 0, expected[QUEUES];
+    int count = 0, whole = 0, first = 0, expected[QUEUES];
     for (int q = 0; q < QUEUES; q++) {
         int n = served(d, q, k, i);
         expected[q] = whole_before(d, q, k, i);
         if (is_log(k) && !holds_message(d, k, i) && n == EACH)
             expected[q] = EACH; /* the byte matters to nobody */
-        count += n;
-        whole += expected[q];
+        if (q == LIGHT && n != first)
+            WRONG(k, i, "%d messages in the light message queue, %d in the one they were sent to\n", n, first);
+        first = q == 0 ? n : first;
+        count += q == LIGHT ? 0 : n;
+        whole += q == LIGHT ? 0 : expected[q];
     }
     int64_t missing = whole - count;
     if (missing > 1 || (missing && d->s->damaged == 0))
@@ -254,8 +289,8 @@ static void look(struct damage *d, const struct kept *k, size_t i)
         WRONG(k, i, "not found\n");
     /* The queues go on where they were. */
     for (int q = 0; q < QUEUES; q++) {
-        int64_t offset = put(d, q, EACH);
-        if (offset != expected[q])
+        int64_t offset = q == LIGHT ? cq_max(store_queue(d->s, str_from(topics[q]), 0, false)) - 1 : put(d, q, EACH);
+        if (offset != expected[q] * per[q])
             WRONG(k, i, "queue %d goes on at %" PRId64 "\n", q, offset);
     }
     /* What was lost of the index is built again; a key leads to its message or to nothing. */

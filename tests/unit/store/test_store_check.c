@@ -462,12 +462,69 @@ static void test_dump(void **state)
     assert_int_equal(store_dump_messages(fs_real(), "/nonexistent", NULL, &all, &sink, &err), -1);
 }
 
+static bool is_batch_topic(void *arg, struct str topic)
+{
+    return str_eqz(topic, "B");
+}
+
+/* Batches of three in a batch queue, and messages that stand in light message queues too. */
+static void test_other_queues(void **state)
+{
+    struct fixture *f = *state;
+    f->events.batch_topic = is_batch_topic;
+    f->conf.enableLmq = f->conf.enableMultiDispatch = true;
+    f->conf.mapperFileSizeBatchConsumeQueue = 46 * 46;
+    fixture_open(f, false);
+    for (int n = 0; n < 40; n++) {
+        struct store_msg m = fixture_msg(f->s, "B", 0, STR_LIT("three"),
+                                         STR_LIT("INNER_NUM\x01"
+                                                 "3\x02"));
+        m.m.sys_flag = MSG_FLAG_INNER_BATCH;
+        m.batch_messages = 3;
+        assert_int_equal(store_put(f->s, &m, NULL), PUT_OK);
+        m = fixture_msg(f->s, "T", 0, STR_LIT("light"), STR_LIT("INNER_MULTI_DISPATCH\x01%LMQ%a,%LMQ%b\x02"));
+        assert_int_equal(store_put(f->s, &m, NULL), PUT_OK);
+    }
+    fixture_close(f);
+    struct found x = check(f);
+    if (x.problems)
+        fail_msg("unexpected: %s", x.first);
+    assert_int_equal(x.report.messages, 80);
+    assert_int_equal(x.report.queues, 4);
+    assert_int_equal(x.report.queue_entries, 160);
+    const struct {
+        const char *file;
+        long at;
+        const char *what;
+    } damages[] = {
+        {"batchconsumequeue/B/0/00000000000000000000", 46 * 5 + 7, "no entry"},      /* log offset */
+        {"batchconsumequeue/B/0/00000000000000000000", 46 * 5 + 11, "says"},         /* size */
+        {"batchconsumequeue/B/0/00000000000000000000", 46 * 5 + 19, "tags code"},    /* tags code */
+        {"batchconsumequeue/B/0/00000000000000000000", 46 * 5 + 27, "store time"},   /* store time */
+        {"batchconsumequeue/B/0/00000000000000000000", 46 * 5 + 35, "queue offset"}, /* queue offset */
+        {"batchconsumequeue/B/0/00000000000000000000", 46 * 5 + 37, "messages"},     /* number of messages */
+        {"consumequeue/%LMQ%b/0/00000000000000000000", 20 * 5 + 7, "%LMQ%b"},
+        {"consumequeue/%LMQ%b/0/00000000000000000000", 20 * 5 + 19, "tags code"},
+    };
+    for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        char *bytes, byte;
+        size_t n;
+        assert_int_equal(fs_load(fs_real(), path_in(f, damages[i].file), 1 << 20, &bytes, &n), 0);
+        byte = bytes[damages[i].at];
+        patch(f, damages[i].file, damages[i].at, &(char){(char)(byte ^ 1)}, 1);
+        expect_problem(f, damages[i].what);
+        patch(f, damages[i].file, damages[i].at, &byte, 1);
+        free(bytes);
+    }
+    expect_clean(f);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(sound_store),   T(no_store),   T(live_and_crashed_store), T(damaged_log), T(torn_tail), T(damaged_queue),
-        T(damaged_index), T(checkpoint), T(expired_front),          T(dump),
+        T(sound_store),   T(no_store),   T(live_and_crashed_store), T(damaged_log), T(torn_tail),    T(damaged_queue),
+        T(damaged_index), T(checkpoint), T(expired_front),          T(dump),        T(other_queues),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
