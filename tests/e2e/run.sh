@@ -12,6 +12,7 @@
 #   filter    consumers that filter by SQL92
 #   exchange  one store directory opened in turn by Java and by the server under test, after clean stops and after kill -9
 #   timer     messages with a delivery time over stops and kill -9
+#   stream    batch topics and light message queues, and one store directory with both opened in turn by Java and the server under test
 #   kill      kill -9 during production, with asynchronous and synchronous flush
 #
 # Needs a JDK 11 or later, Maven and Go; downloads only through them. Everything it makes is under build/e2e.
@@ -23,7 +24,7 @@ E2E_DIR=$(cd "$(dirname "$0")" && pwd)
 . "$E2E_DIR/lib.sh"
 . "$E2E_DIR/oracle.sh"
 . "$E2E_DIR/crocket.sh"
-for part in java go admin filter exchange timer kill; do . "$E2E_DIR/parts/$part.sh"; done
+for part in java go admin filter exchange timer stream kill; do . "$E2E_DIR/parts/$part.sh"; done
 
 kind=crocket
 case ${1:-} in
@@ -36,11 +37,11 @@ oracle | crocket)
     exit 0
     ;;
 esac
-[ $# -gt 0 ] || set -- java go admin filter exchange timer kill
+[ $# -gt 0 ] || set -- java go admin filter exchange timer stream kill
 for part; do
     case $part in
-    java | go | admin | filter | exchange | timer | kill) ;;
-    *) die "there is no part named $part; parts: java go admin filter exchange timer kill" ;;
+    java | go | admin | filter | exchange | timer | stream | kill) ;;
+    *) die "there is no part named $part; parts: java go admin filter exchange timer stream kill" ;;
     esac
 done
 [ "$kind" = oracle ] || [ -x "$CROCKET" ] || die "$CROCKET is not there or not executable: build it first or set CROCKET"
