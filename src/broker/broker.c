@@ -347,7 +347,7 @@ void broker_free(struct broker *b)
     if (b->store && b->topics && b->groups && b->offsets && b->filters)
         persist(b);
     if (b->store)
-        store_each_queue(b->store, free_waits, b);
+        store_each_queue_ever(b->store, free_waits, b);
     cold_read_free(b->cold);
     /* The store tells the loops of its last flush while it closes. */
     if (b->store)

@@ -229,14 +229,24 @@ struct cq *cq_get(struct cq_set *set, struct str topic, int32_t queue_id, bool w
     return q;
 }
 
-void cq_set_each(struct cq_set *set, void (*fn)(void *arg, struct cq *q), void *arg)
+static void each(struct cq_set *set, unsigned without, void (*fn)(void *arg, struct cq *q), void *arg)
 {
     struct cq_table *t = atomic_load_explicit(&set->table, memory_order_acquire);
     for (size_t i = 0; i < t->cap; i++) {
         struct cq *q = atomic_load_explicit(&t->slots[i], memory_order_acquire);
-        if (q && !(atomic_load_explicit(&q->flags, memory_order_relaxed) & CQ_DELETED))
+        if (q && !(atomic_load_explicit(&q->flags, memory_order_relaxed) & without))
             fn(arg, q);
     }
+}
+
+void cq_set_each(struct cq_set *set, void (*fn)(void *arg, struct cq *q), void *arg)
+{
+    each(set, CQ_DELETED, fn, arg);
+}
+
+void cq_set_each_ever(struct cq_set *set, void (*fn)(void *arg, struct cq *q), void *arg)
+{
+    each(set, 0, fn, arg);
 }
 
 static void take_highest(void *arg, struct cq *q)

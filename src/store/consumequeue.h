@@ -72,6 +72,8 @@ int64_t cq_set_truncate_front(struct cq_set *set, int64_t log_min);
 struct cq *cq_get(struct cq_set *set, struct str topic, int32_t queue_id, bool create);
 /* Every queue that is not deleted. Queues created meanwhile may be missed. */
 void cq_set_each(struct cq_set *set, void (*fn)(void *arg, struct cq *q), void *arg);
+/* Also the deleted ones, whose cq_user stays. */
+void cq_set_each_ever(struct cq_set *set, void (*fn)(void *arg, struct cq *q), void *arg);
 size_t cq_set_count(const struct cq_set *set);
 /* Empties the topic's queues; the next cq_set_persist removes their files. Takes the append lock for moments and may
  * wait for the writing of one queue. A queue used again starts at 0. */

@@ -331,22 +331,31 @@ static int is_used(struct reader *in, int64_t unit)
     return r < 0 ? r : e.physical_offset || e.size || e.tags_code;
 }
 
+/* Where the log goes on behind the entry's message; INT64_MAX: there can be no such message. */
+static int64_t end_of(const struct store_entry *e)
+{
+    if (cq_entry_preblank(e))
+        return 0;
+    return cq_entry_valid(e) ? e->physical_offset + e->size : INT64_MAX;
+}
+
 /* Lowers *end below a last entry that cannot be: before the end of the one in front of it, or behind the end of the
  * log. 1 when it was lowered. */
 static int drop_impossible(struct reader *in, int64_t first, int64_t *end)
 {
     int64_t log_end = in->q->set->entered_end, before = *end;
     for (; *end > first; --*end) {
-        struct store_entry e[2] = {{0}};
-        int r = read_units(in, *end - 1, &e[1], 1);
-        if (r > 0 && *end - 1 > first)
-            r = read_units(in, *end - 2, &e[0], 1);
+        struct store_entry last, e;
+        int64_t from = 0, next = 0;
+        int r = read_units(in, *end - 1, &last, 1);
+        if (r > 0 && *end - 1 > first && (r = read_units(in, *end - 2, &e, 1)) > 0) {
+            from = end_of(&e);
+            next = cq_entry_valid(&e) ? e.queue_offset + e.messages : 0;
+        }
         if (r < 0)
             return r;
-        int64_t from = cq_entry_preblank(&e[0]) ? 0 : e[0].physical_offset + e[0].size;
-        int64_t to = e[1].physical_offset + e[1].size;
-        if (cq_entry_preblank(&e[1]) || (e[1].physical_offset >= from && (log_end < 0 || to <= log_end) &&
-                                         e[1].queue_offset >= e[0].queue_offset + e[0].messages))
+        if (cq_entry_preblank(&last) || (cq_entry_valid(&last) && last.physical_offset >= from &&
+                                         (log_end < 0 || end_of(&last) <= log_end) && last.queue_offset >= next))
             break;
         /* Which of the two is wrong? The one that does not fit the log; otherwise both are built anew. */
         if (log_end >= 0 && from > log_end)

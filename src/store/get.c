@@ -438,7 +438,7 @@ static void load_range(struct store *s, int64_t from, int64_t to)
 static void read_ahead(struct store *s, int64_t from)
 {
     int64_t last = __atomic_load_n(&s->read_ahead_from, __ATOMIC_RELAXED);
-    if (from >= last && from < last + READ_AHEAD / 2)
+    if (from >= last && from - READ_AHEAD / 2 < last)
         return;
     __atomic_store_n(&s->read_ahead_from, from, __ATOMIC_RELAXED);
     struct log_segment *seg = clog_pin(s->log, from);
@@ -466,6 +466,8 @@ void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_coun
             break;
         for (int i = 0; i < n; i++) {
             const struct store_entry *e = &entries[i];
+            if (!cq_entry_valid(e))
+                continue;
             if (e->physical_offset != to) {
                 load_range(s, from, to);
                 from = e->physical_offset;

@@ -102,6 +102,12 @@ void store_each_queue(struct store *s, void (*fn)(void *arg, struct cq *q), void
     cq_set_each(s->batches, fn, arg);
 }
 
+void store_each_queue_ever(struct store *s, void (*fn)(void *arg, struct cq *q), void *arg)
+{
+    cq_set_each_ever(s->queues, fn, arg);
+    cq_set_each_ever(s->batches, fn, arg);
+}
+
 size_t queues_count(const struct store *s)
 {
     return cq_set_count(s->queues) + cq_set_count(s->batches);

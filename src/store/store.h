@@ -236,6 +236,8 @@ size_t store_query(struct store *s, struct str topic, struct str key, int64_t be
 void store_delete_topic(struct store *s, struct str topic);
 /* Calls fn for every queue (snapshot; fn may not create queues). */
 void store_each_queue(struct store *s, void (*fn)(void *arg, struct cq *q), void *arg);
+/* The same with those whose topic was deleted: to free what hangs on them. */
+void store_each_queue_ever(struct store *s, void (*fn)(void *arg, struct cq *q), void *arg);
 
 void store_clean_now(struct store *s); /* DELETE_EXPIRED_COMMITLOG: next 20 cleaning rounds run whatever the hour */
 void store_clean_unused_queues(struct store *s, bool (*wanted)(void *arg, struct str topic), void *arg);

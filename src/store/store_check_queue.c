@@ -55,7 +55,7 @@ static void raise_promise(struct check *c, const struct queue_files *f)
 {
     struct store_entry e;
     if (f->end > f->first && queue_files_read(c->fs, f, f->end - 1, &e, 1) == 1 && !cq_entry_preblank(&e) &&
-        e.physical_offset + e.size > c->promised_end && e.size < 1 << 30)
+        cq_entry_valid(&e) && e.physical_offset + e.size > c->promised_end && e.size < 1 << 30)
         c->promised_end = e.physical_offset + e.size;
 }
 

@@ -304,7 +304,7 @@ void store_verify(struct store *s, struct cq *q, int64_t offset, uint32_t count,
     if (at < 0 || (cq_check(q, at, &to) != CQ_UNCHECKED && to >= end))
         end = at;
     else if (ahead && cq_read(q, at, &first, 1, true) == 1) {
-        limit = first.physical_offset + AHEAD_SPAN;
+        limit = first.physical_offset > INT64_MAX - AHEAD_SPAN ? INT64_MAX : first.physical_offset + AHEAD_SPAN;
         end = at + AHEAD_ENTRIES;
     }
     if (end > cq_behind(q))

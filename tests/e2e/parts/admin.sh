@@ -17,12 +17,14 @@ tool() {
 }
 
 # run_tool FILE ARGS...: the tool gives its JVM five seconds to warm up and to get all answers, which is little on a busy machine: one
-# that ran out of time may try once more.
+# that ran out of time may try again.
 run_tool() {
-    local out=$1
+    local out=$1 try
     shift
-    mqadmin "$@" -n "$NAMESRV" >"$out" 2>&1
-    if grep -Eq 'RemotingTimeoutException|RemotingTooMuchRequestException' "$out"; then mqadmin "$@" -n "$NAMESRV" >"$out" 2>&1; fi
+    for try in 1 2 3 4 5; do
+        mqadmin "$@" -n "$NAMESRV" >"$out" 2>&1
+        grep -Eq 'RemotingTimeoutException|RemotingTooMuchRequestException' "$out" || return 0
+    done
 }
 
 # tools_checked: waits for the tools started so far and judges what they printed.

@@ -1,7 +1,7 @@
 # kill -9 during full-speed production, again and again on one directory. Sourced by run.sh after exchange.sh.
 #
 # CROCKET_E2E_KILL_CYCLES (default 2) is how often, for each of asynchronous and synchronous flush; CROCKET_E2E_KILL_AFTER (default 2) is
-# how many seconds of production come before each death.
+# how many seconds of production come before each death; CROCKET_E2E_KILL_FLUSH is for only one of the two.
 
 # loaded_and_killed KIND DIR TOPIC ACKED: killed_while_producing, while the load generator sends as fast as it can to another topic. The Java
 # client alone does not keep the server busy, so its deaths would hardly ever meet a large batch, a new segment or a checkpoint.
@@ -73,7 +73,7 @@ part_kill() {
         show_tail "$E2E_WORK/kill-half.out"
     fi
     kill_leftovers
-    for flush in ASYNC_FLUSH SYNC_FLUSH; do
+    for flush in ${CROCKET_E2E_KILL_FLUSH:-ASYNC_FLUSH SYNC_FLUSH}; do
         begin=$(seconds)
         if kill_cycles "$1" $flush >"$E2E_WORK/kill-$flush.out" 2>&1; then
             pass "kill: $flush" "$(tail -n 1 "$E2E_WORK/kill-$flush.out"), $(($(seconds) - begin)) s"

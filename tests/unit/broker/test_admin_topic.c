@@ -155,7 +155,38 @@ static void test_system_topics(void **state)
     assert_false(has_text(list, "Mine"));
 }
 
-/* Its queues, offsets and pop retry topics go with a topic. */
+/* A client that waits in queue 0 of D behind its one message. */
+static struct client *waiting_client(void)
+{
+    struct client *k = client_new(&f);
+    client_send(k, REQ_PULL_MESSAGE, STR_NULL,
+                (const char *const[]){"consumerGroup",
+                                      "DG",
+                                      "topic",
+                                      "D",
+                                      "queueId",
+                                      "0",
+                                      "queueOffset",
+                                      "1",
+                                      "maxMsgNums",
+                                      "32",
+                                      "sysFlag",
+                                      "6",
+                                      "commitOffset",
+                                      "0",
+                                      "suspendTimeoutMillis",
+                                      "600000",
+                                      "subVersion",
+                                      "1",
+                                      "subscription",
+                                      "*",
+                                      NULL});
+    /* Taken after it, on the same connection. */
+    assert_int_equal(ASK(k, REQ_GET_MAX_OFFSET, "topic", "D", "queueId", "0"), RESP_SUCCESS);
+    return k;
+}
+
+/* Its queues, offsets and pop retry topics go with a topic; what a pull left waiting there is freed at the end. */
 static void test_delete(void **state)
 {
     make_topic(c, "D", "1");
@@ -165,6 +196,7 @@ static void test_delete(void **state)
     assert_int_equal(
         ASK(c, REQ_UPDATE_CONSUMER_OFFSET, "consumerGroup", "DG", "topic", "D", "queueId", "0", "commitOffset", "1"),
         RESP_SUCCESS);
+    struct client *waiting = waiting_client();
     assert_int_equal(ASK(c, REQ_DELETE_TOPIC_IN_BROKER, "topic", "D"), RESP_SUCCESS);
     assert_int_equal(ASK(c, REQ_GET_TOPIC_CONFIG, "topic", "D"), RESP_TOPIC_NOT_EXIST);
     assert_int_equal(ASK(c, REQ_GET_TOPIC_CONFIG, "topic", "%RETRY%DG_D"), RESP_TOPIC_NOT_EXIST);
@@ -174,6 +206,7 @@ static void test_delete(void **state)
     assert_false(has_text(json_get(c->json, "topicList"), "D"));
     assert_int_equal(ASK(c, REQ_DELETE_TOPIC_IN_BROKER, "topic", "TBW102"), RESP_INVALID_PARAMETER);
     assert_int_equal(ASK(c, REQ_DELETE_TOPIC_IN_BROKER, "topic", "D"), RESP_SUCCESS);
+    client_free(waiting);
 }
 
 int main(void)

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import org.apache.rocketmq.client.impl.producer.TopicPublishInfo;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
@@ -51,6 +52,7 @@ public final class Produce {
         producer.setSendMsgTimeout(30_000);
         producer.setCompressMsgBodyOverHowmuch(Integer.MAX_VALUE);
         producer.start();
+        learnRoute(producer, arguments.text("topic"));
         run.sendAll(producer, arguments, count);
         // After a failure the server is gone: what it answered before is on its way already, the rest will never be answered.
         boolean quiet = run.slots.tryAcquire(inflight, run.failed.get() ? 2 : 30, TimeUnit.SECONDS);
@@ -60,6 +62,20 @@ public final class Produce {
         System.out.println("acknowledged " + run.acknowledged + " of " + count + (quiet ? "" : ", some unanswered"));
         // Not waiting for the client's own slow shutdown: every answer is in the file.
         Runtime.getRuntime().halt(run.acknowledged == count ? 0 : 3);
+    }
+
+    /**
+     * Asks for the topic's route once, before many sends do it side by side: those that wait 3 s for their turn take the route of the
+     * default topic instead, whose queues the topic may not have.
+     */
+    private static void learnRoute(DefaultMQProducer producer, String topic) {
+        for (int attempt = 0; attempt < 10; attempt++) {
+            TopicPublishInfo known = producer.getDefaultMQProducerImpl().getTopicPublishInfoTable().get(topic);
+            if (known != null && known.ok()) {
+                return;
+            }
+            producer.getDefaultMQProducerImpl().getMqClientFactory().updateTopicRouteInfoFromNameServer(topic);
+        }
     }
 
     private void sendAll(DefaultMQProducer producer, Arguments arguments, int count) throws InterruptedException {
