@@ -21,8 +21,7 @@ public final class Admin {
     private final DefaultMQAdminExt admin = new DefaultMQAdminExt(10_000);
 
     private Admin() throws Exception {
-        Target.connect(admin);
-        admin.start();
+        Target.start(admin);
     }
 
     public static void main(String[] args) throws Exception {

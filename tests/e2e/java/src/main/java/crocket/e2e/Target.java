@@ -1,6 +1,9 @@
 package crocket.e2e;
 
 import org.apache.rocketmq.client.ClientConfig;
+import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
+import org.apache.rocketmq.client.exception.MQClientException;
+import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /** Where the server under test is: read once from system properties, else from the environment. */
 public final class Target {
@@ -18,6 +21,20 @@ public final class Target {
     public static void connect(ClientConfig client) {
         client.setNamesrvAddr(NAMESRV);
         client.setMqClientApiTimeout(20_000);
+    }
+
+    /** Connects and starts a client that asks for offsets and queues, for which it has another limit, 6 s. */
+    public static void start(DefaultMQPullConsumer client) throws MQClientException {
+        connect(client);
+        client.start();
+        client.getDefaultMQPullConsumerImpl().getRebalanceImpl().getmQClientFactory().getMQAdminImpl().setTimeoutMillis(30_000);
+    }
+
+    /** The same for an admin client. */
+    public static void start(DefaultMQAdminExt client) throws MQClientException {
+        connect(client);
+        client.start();
+        client.getDefaultMQAdminExtImpl().getMqClientInstance().getMQAdminImpl().setTimeoutMillis(30_000);
     }
 
     private static String setting(String name, String otherwise) {

@@ -89,8 +89,7 @@ public final class Transact implements TransactionListener {
         }
         send(arguments.number("own"), LocalTransactionState.COMMIT_MESSAGE);
         DefaultMQPullConsumer reader = new DefaultMQPullConsumer("e2e_transact");
-        Target.connect(reader);
-        reader.start();
+        Target.start(reader);
         long deadline = System.currentTimeMillis() + 1_000L * arguments.number("seconds", 60);
         while (!compare(expected, reader, System.currentTimeMillis() > deadline)) {
             Thread.sleep(200);

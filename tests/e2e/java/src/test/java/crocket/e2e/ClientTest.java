@@ -73,9 +73,8 @@ abstract class ClientTest {
     static synchronized DefaultMQAdminExt admin() throws MQClientException {
         if (sharedAdmin == null) {
             DefaultMQAdminExt admin = new DefaultMQAdminExt(10_000);
-            Target.connect(admin);
             admin.setInstanceName(unique("admin"));
-            admin.start();
+            Target.start(admin);
             sharedAdmin = admin;
         }
         return sharedAdmin;
@@ -92,9 +91,8 @@ abstract class ClientTest {
     private static synchronized DefaultMQPullConsumer reader() throws MQClientException {
         if (sharedReader == null) {
             DefaultMQPullConsumer reader = new DefaultMQPullConsumer(unique("reader"));
-            Target.connect(reader);
             reader.setInstanceName(unique("reader"));
-            reader.start();
+            Target.start(reader);
             sharedReader = reader;
         }
         return sharedReader;
