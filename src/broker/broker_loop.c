@@ -3,6 +3,8 @@
 #include "os/clock.h"
 #include <stdlib.h>
 
+enum { PARKED_FEW = 8 };
+
 static void put_done(void *arg, void *user, const struct put_result *r)
 {
     struct loop_put *p = user;
@@ -23,8 +25,11 @@ void broker_loop_park(struct broker_loop *bl, struct loop_put *p, int64_t end_of
     p->deadline_ms = net_loop_now_ms(bl->loop) + bl->broker->store_conf->syncFlushTimeout;
     *bl->parked_last = p;
     bl->parked_last = &p->next;
-    if (bl->parked_count++ == 0)
+    if (atomic_fetch_add(&bl->parked_count, 1) == 0)
         net_timer_set(bl->loop, &bl->park_timer, bl->broker->store_conf->syncFlushTimeout);
+    /* A flush that ended before the count went up told nobody. */
+    if (store_flushed(bl->broker->store) >= end_offset)
+        broker_loop_flushed(bl);
 }
 
 static void release_parked(struct broker_loop *bl)
@@ -35,7 +40,7 @@ static void release_parked(struct broker_loop *bl)
         bl->parked_first = p->next;
         if (bl->parked_first == NULL)
             bl->parked_last = &bl->parked_first;
-        bl->parked_count--;
+        atomic_fetch_sub(&bl->parked_count, 1);
         p->durable(bl, p, p->end_offset <= flushed);
     }
     if (p)
@@ -54,7 +59,13 @@ static void flushed_task(struct net_loop *loop, struct net_task *t)
 
 void broker_loop_flushed(struct broker_loop *bl)
 {
-    if (!atomic_exchange(&bl->flushed_posted, true))
+    unsigned parked = atomic_load(&bl->parked_count);
+    if (parked == 0 || atomic_exchange(&bl->flushed_posted, true))
+        return;
+    /* A few answers are sent sooner by the flusher itself; many would keep it from the next sync. */
+    if (parked <= PARKED_FEW)
+        net_loop_post_near(bl->loop, &bl->flushed_task);
+    else
         net_loop_post(bl->loop, &bl->flushed_task);
 }
 

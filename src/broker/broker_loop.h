@@ -55,7 +55,7 @@ struct broker_loop {
     uint64_t topics_generation;
     struct loop_put *free_sends;
     struct loop_put *parked_first, **parked_last;
-    uint32_t parked_count;
+    atomic_uint parked_count; /* the flusher asks whether anybody waits */
     struct net_task flushed_task;
     atomic_bool flushed_posted;
     struct net_timer park_timer;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -61,6 +62,24 @@ uint16_t net_address_port(const struct net_address *a)
     if (a->sa.ss_family == AF_INET6)
         return ntohs(((const struct sockaddr_in6 *)(const void *)&a->sa)->sin6_port);
     return ntohs(((const struct sockaddr_in *)(const void *)&a->sa)->sin_port);
+}
+
+bool net_address_is_loopback(const struct net_address *a)
+{
+    enum { LOOPBACK_NET = 127 };
+    if (a->sa.ss_family == AF_INET6) {
+        const struct in6_addr *ip = &((const struct sockaddr_in6 *)(const void *)&a->sa)->sin6_addr;
+        return IN6_IS_ADDR_LOOPBACK(ip) || (IN6_IS_ADDR_V4MAPPED(ip) && ip->s6_addr[12] == LOOPBACK_NET);
+    }
+    return ntohl(((const struct sockaddr_in *)(const void *)&a->sa)->sin_addr.s_addr) >> 24 == LOOPBACK_NET;
+}
+
+void net_socket_tune(int fd, const struct net_address *peer)
+{
+    int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (net_address_is_loopback(peer))
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", sizeof "reno" - 1);
 }
 
 void net_address_of_this_host(char out[64])

@@ -3,7 +3,6 @@
 #include "net/loop_internal.h"
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -298,7 +297,8 @@ static void conn_ready(struct net_loop *l, struct net_source *s, uint32_t events
 
 /* ---- life ---- */
 
-static struct net_conn *conn_new(struct net_loop *l, int fd, const struct net_protocol *protocol, void *user)
+static struct net_conn *conn_new(struct net_loop *l, int fd, const struct net_address *peer,
+                                 const struct net_protocol *protocol, void *user)
 {
     struct net_conn *c = calloc(1, sizeof *c);
     if (c == NULL || !slot_take(l, c)) {
@@ -315,8 +315,8 @@ static struct net_conn *conn_new(struct net_loop *l, int fd, const struct net_pr
     c->budget_wait.fn = budget_retry;
     list_init(&c->flush_node);
     list_init(&c->closing_node);
-    int one = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    net_socket_tune(fd, peer);
+    c->peer = *peer;
     return c;
 }
 
@@ -367,7 +367,7 @@ struct net_conn *net_connect(struct net_loop *l, const struct net_address *to, c
         close(fd);
         return NULL;
     }
-    struct net_conn *c = conn_new(l, fd, protocol, user);
+    struct net_conn *c = conn_new(l, fd, to, protocol, user);
     if (c == NULL) {
         err_set(err, ENOMEM, "out of memory for a connection to %s", name);
         close(fd);
@@ -375,7 +375,6 @@ struct net_conn *net_connect(struct net_loop *l, const struct net_address *to, c
     }
     atomic_fetch_add_explicit(&l->conn_count, 1, memory_order_relaxed);
     c->connecting = true;
-    c->peer = *to;
     c->events = EPOLLOUT;
     if (net_loop_watch(l, fd, c->events, &c->source, false) < 0)
         net_conn_close(c, "cannot watch the socket");
@@ -385,13 +384,12 @@ struct net_conn *net_connect(struct net_loop *l, const struct net_address *to, c
 void net_conn_adopt(struct net_loop *l, int fd, const struct net_address *peer, const struct net_protocol *protocol,
                     void *user)
 {
-    struct net_conn *c = conn_new(l, fd, protocol, user);
+    struct net_conn *c = conn_new(l, fd, peer, protocol, user);
     if (c == NULL) {
         atomic_fetch_sub_explicit(&l->conn_count, 1, memory_order_relaxed);
         close(fd);
         return;
     }
-    c->peer = *peer;
     c->events = EPOLLIN;
     if (net_loop_watch(l, fd, c->events, &c->source, false) < 0) {
         net_conn_close(c, "cannot watch the socket");

@@ -42,6 +42,11 @@ struct net_protocol {
 int net_address_parse(struct net_address *out, struct str text, struct err *err);
 size_t net_address_format(const struct net_address *a, char out[64]); /* "1.2.3.4:5" or "[::1]:5" */
 uint16_t net_address_port(const struct net_address *a);
+bool net_address_is_loopback(const struct net_address *a);
+/* What every connection of this protocol wants of its TCP socket: no delay of small packets, and between two processes
+ * of one machine no congestion control that paces. BBR, the default of many cloud images, holds answers back there
+ * although nothing can be congested. */
+void net_socket_tune(int fd, const struct net_address *peer);
 /* The address of this machine that a route to the outside would use, else 127.0.0.1. */
 void net_address_of_this_host(char out[64]);
 

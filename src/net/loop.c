@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "net/loop_internal.h"
 #include "os/clock.h"
+#include "os/thread.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -117,18 +118,28 @@ static void run_timers(struct net_loop *l)
 
 /* ---- inbox ---- */
 
-void net_loop_post(struct net_loop *l, struct net_task *t)
+static void push(_Atomic(struct net_task *) *list, struct net_task *t)
 {
-    struct net_task *head = atomic_load_explicit(&l->inbox, memory_order_relaxed);
+    struct net_task *head = atomic_load_explicit(list, memory_order_relaxed);
     do
         t->next = head;
-    while (!atomic_compare_exchange_weak(&l->inbox, &head, t));
+    while (!atomic_compare_exchange_weak(list, &head, t));
+}
+
+static void wake(struct net_loop *l)
+{
     /* seq_cst on both sides: either this thread sees `sleeping`, or the loop sees the task before it sleeps. */
     if (atomic_load(&l->sleeping) && atomic_exchange(&l->sleeping, false)) {
         uint64_t one = 1;
         ssize_t n = write(l->event_fd, &one, sizeof one);
         (void)n; /* full counter: the loop is awake already */
     }
+}
+
+void net_loop_post(struct net_loop *l, struct net_task *t)
+{
+    push(&l->inbox, t);
+    wake(l);
 }
 
 static void inbox_ready(struct net_loop *l, struct net_source *s, uint32_t events)
@@ -138,9 +149,9 @@ static void inbox_ready(struct net_loop *l, struct net_source *s, uint32_t event
     (void)n;
 }
 
-static bool run_inbox(struct net_loop *l)
+static void run_tasks(struct net_loop *l, _Atomic(struct net_task *) *inbox)
 {
-    struct net_task *list = atomic_exchange(&l->inbox, NULL);
+    struct net_task *list = atomic_exchange(inbox, NULL);
     struct net_task *ordered = NULL;
     while (list) { /* pushed last first: turn around */
         struct net_task *next = list->next;
@@ -148,13 +159,19 @@ static bool run_inbox(struct net_loop *l)
         ordered = list;
         list = next;
     }
-    bool any = ordered != NULL;
     while (ordered) {
         struct net_task *t = ordered;
         ordered = t->next;
         t->fn(l, t);
     }
-    return any;
+}
+
+static void run_inbox(struct net_loop *l)
+{
+    if (atomic_load_explicit(&l->inbox, memory_order_relaxed))
+        run_tasks(l, &l->inbox);
+    if (atomic_load_explicit(&l->near, memory_order_relaxed))
+        run_tasks(l, &l->near);
 }
 
 /* ---- life ---- */
@@ -167,6 +184,7 @@ struct net_loop *net_loop_new(unsigned id, struct err *err)
         return NULL;
     }
     l->id = id;
+    mutex_init_adaptive(&l->lock);
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     l->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     l->read_buffer = malloc(NET_READ_BUFFER);
@@ -198,6 +216,7 @@ void net_loop_free(struct net_loop *l)
     free(l->heap);
     free(l->slots);
     free(l->read_buffer);
+    pthread_mutex_destroy(&l->lock);
     free(l);
 }
 
@@ -206,42 +225,109 @@ void net_loop_hook(struct net_loop *l, struct net_hook *h)
     list_add_tail(&l->hooks, &h->node);
 }
 
-static int wait_ms(struct net_loop *l)
+static bool has_tasks(struct net_loop *l)
 {
-    if (l->again || atomic_load_explicit(&l->inbox, memory_order_relaxed))
+    return atomic_load(&l->inbox) != NULL || atomic_load(&l->near) != NULL;
+}
+
+/* How long the loop may sleep; says so to those who post. */
+static int go_to_sleep(struct net_loop *l)
+{
+    if (l->again || has_tasks(l))
         return 0;
-    if (l->heap_len == 0)
-        return -1;
-    int64_t ms = l->heap[1]->due_ms - l->now_ms;
-    return ms < 0 ? 0 : ms > 60000 ? 60000 : (int)ms;
+    int64_t ms = l->heap_len == 0 ? -1 : l->heap[1]->due_ms - l->now_ms;
+    if (l->heap_len && ms <= 0)
+        return 0;
+    l->sleeps_until_ms = l->heap_len ? l->heap[1]->due_ms : INT64_MAX;
+    atomic_store(&l->sleeping, true);
+    return has_tasks(l) ? 0 : ms > 60000 ? 60000 : (int)ms;
+}
+
+static void run_hooks(struct net_loop *l)
+{
+    for (struct list *h = l->hooks.next, *next; h != &l->hooks; h = next) {
+        next = h->next;
+        struct net_hook *hook = LIST_ENTRY(h, struct net_hook, node);
+        hook->fn(l, hook);
+    }
+}
+
+static void end_round(struct net_loop *l)
+{
+    run_hooks(l);
+    /* What the hooks brought about for this loop itself, such as pulls that wait for the messages appended, goes out
+     * with the same flush instead of after another epoll_wait. */
+    if (atomic_load_explicit(&l->near, memory_order_relaxed)) {
+        run_tasks(l, &l->near);
+        run_hooks(l);
+    }
+    net_conn_flush_pending(l);
+}
+
+/* ---- a round of a loop that sleeps, on the thread that has work for it ---- */
+
+enum { FEW_EVENTS = 4 }; /* a round with more has enough to do by itself */
+
+/* The neighbour's connections that are to be closed stay for its own thread: its epoll may just have returned them. */
+static void run_neighbour(struct net_loop *l)
+{
+    if (!atomic_load(&l->sleeping))
+        return; /* looks for tasks before it sleeps again */
+    if (pthread_mutex_trylock(&l->lock) != 0) {
+        wake(l);
+        return;
+    }
+    struct net_loop *own = current;
+    current = l;
+    l->now_ms = clock_mono_ms();
+    l->events = FEW_EVENTS + 1; /* what it posts in turn wakes: no chains */
+    run_tasks(l, &l->near);
+    end_round(l);
+    bool up = l->again || !list_empty(&l->closing) || (l->heap_len && l->heap[1]->due_ms < l->sleeps_until_ms);
+    current = own;
+    pthread_mutex_unlock(&l->lock);
+    if (up)
+        wake(l);
+}
+
+void net_loop_post_near(struct net_loop *l, struct net_task *t)
+{
+    struct net_loop *own = current;
+    push(&l->near, t);
+    if (own == l) {
+        return; /* seen before it sleeps */
+    } else if (own == NULL) {
+        run_neighbour(l);
+    } else if (own->events > FEW_EVENTS || own->neighbour_count == NET_MAX_LOOPS) {
+        wake(l);
+    } else {
+        own->neighbours[own->neighbour_count++] = l;
+    }
 }
 
 void net_loop_round(struct net_loop *l, bool wait)
 {
     struct epoll_event events[64];
-    int timeout = wait ? wait_ms(l) : 0;
-    if (timeout != 0) {
-        atomic_store(&l->sleeping, true);
-        if (atomic_load(&l->inbox) != NULL)
-            timeout = 0;
-    }
-    int n = epoll_wait(l->epoll_fd, events, 64, timeout);
+    int n = epoll_wait(l->epoll_fd, events, 64, wait ? go_to_sleep(l) : 0);
+    pthread_mutex_lock(&l->lock);
+    struct net_loop *outer = current;
+    current = l;
     atomic_store_explicit(&l->sleeping, false, memory_order_relaxed);
     l->now_ms = clock_mono_ms();
     l->again = false;
+    l->events = n;
     for (int i = 0; i < n; i++) {
         struct net_source *s = events[i].data.ptr;
         s->ready(l, s, events[i].events);
     }
     run_inbox(l);
     run_timers(l);
-    for (struct list *h = l->hooks.next, *next; h != &l->hooks; h = next) {
-        next = h->next;
-        struct net_hook *hook = LIST_ENTRY(h, struct net_hook, node);
-        hook->fn(l, hook);
-    }
-    net_conn_flush_pending(l);
+    end_round(l);
     net_conn_destroy_closing(l);
+    current = outer;
+    pthread_mutex_unlock(&l->lock);
+    while (l->neighbour_count)
+        run_neighbour(l->neighbours[--l->neighbour_count]);
 }
 
 void net_loop_run(struct net_loop *l)

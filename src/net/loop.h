@@ -4,8 +4,9 @@
  * append of all messages received), then every connection with output is written.
  *
  * Ownership: whoever creates a loop destroys it after its thread ended. Timers and tasks are memory of the caller.
- * Threads: net_loop_post, net_loop_stop and net_loop_id from any thread; all else on the loop's own thread
- * (or before it runs).
+ * Threads: net_loop_post*, net_loop_stop and net_loop_id from any thread; all else on the thread that runs the loop's
+ * round (or before it runs). That is the loop's own thread, or, for tasks posted with net_loop_post_near while the loop
+ * slept, the thread that posted: a lock that is free in all other cases keeps rounds apart.
  */
 #ifndef CROCKET_NET_LOOP_H
 #define CROCKET_NET_LOOP_H
@@ -43,9 +44,13 @@ void net_loop_run(struct net_loop *l); /* until net_loop_stop */
 void net_loop_round(struct net_loop *l, bool wait);
 void net_loop_stop(struct net_loop *l);
 unsigned net_loop_id(const struct net_loop *l);
-struct net_loop *net_loop_current(void); /* the loop of this thread or NULL */
+struct net_loop *net_loop_current(void); /* the loop whose round this thread runs, or NULL */
 
 void net_loop_post(struct net_loop *l, struct net_task *t);
+/* The same for short work. When the loop sleeps and the poster has little else to do, the poster runs it at the end of
+ * its own round (if it is no loop's thread: at once) in a round of the sleeping loop, since waking a thread costs more
+ * than the work. fn must not free anything that the loop's epoll knows. */
+void net_loop_post_near(struct net_loop *l, struct net_task *t);
 /* Sets or moves the timer; it fires once. */
 void net_timer_set(struct net_loop *l, struct net_timer *t, int64_t delay_ms);
 void net_timer_cancel(struct net_loop *l, struct net_timer *t);

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "net/conn.h"
 #include "net/loop.h"
+#include <pthread.h>
 #include <stdatomic.h>
 
 enum {
@@ -28,11 +29,17 @@ struct net_loop {
     int epoll_fd;
     int event_fd;
     struct net_source inbox_source;
+    pthread_mutex_t lock; /* held while a round runs, by whichever thread; members that are not atomic are under it */
     _Atomic(struct net_task *) inbox;
+    _Atomic(struct net_task *) near; /* of net_loop_post_near */
     atomic_bool sleeping;
     atomic_bool stopping;
     bool again;
     int64_t now_ms;
+    int64_t sleeps_until_ms;                    /* while it sleeps: when it gets up by itself */
+    int events;                                 /* of this round's epoll_wait */
+    struct net_loop *neighbours[NET_MAX_LOOPS]; /* got tasks by net_loop_post_near in this round */
+    unsigned neighbour_count;
     struct net_timer **heap; /* 1-based binary heap */
     size_t heap_len, heap_cap;
     struct list hooks;

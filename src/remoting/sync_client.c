@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -99,14 +98,14 @@ static int wait_for(int fd, short events, int64_t deadline_ms)
 static int open_conn(struct sync_conn *k, int64_t deadline_ms, struct err *err)
 {
     struct net_address to;
-    int one = 1, error = 0;
+    int error = 0;
     socklen_t len = sizeof error;
     if (net_address_parse(&to, str_from(k->address), err))
         return -1;
     k->fd = socket(to.sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (k->fd < 0)
         return err_sys(err, errno, "cannot open a socket");
-    setsockopt(k->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    net_socket_tune(k->fd, &to);
     if (connect(k->fd, (struct sockaddr *)&to.sa, to.len) != 0) {
         error = errno;
         if (error == EINPROGRESS) {

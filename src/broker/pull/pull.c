@@ -380,7 +380,12 @@ void pull_arrived(struct broker *b, struct cq *q, uint64_t loops)
     struct queue_waits *w = atomic_load((_Atomic(void *) *)(void *)cq_user(q));
     for (; w && loops; loops &= loops - 1) {
         unsigned i = (unsigned)__builtin_ctzll(loops);
-        if (i < w->count && !atomic_exchange(&w->loop[i].posted, true))
+        if (i >= w->count || atomic_exchange(&w->loop[i].posted, true))
+            continue;
+        /* The flusher tells of all that became durable at once: that is not for it to deliver. */
+        if (net_loop_current())
+            net_loop_post_near(b->pool->loops[i], &w->loop[i].task);
+        else
             net_loop_post(b->pool->loops[i], &w->loop[i].task);
     }
 }

@@ -360,9 +360,10 @@ static bool queue_allowed(struct rem_request *rq, struct broker_loop *bl, struct
 static struct pending_send *pending_for(struct rem_request *rq, struct broker_loop *bl, struct topic *t,
                                         int32_t queue_id, const struct seen *s)
 {
-    struct pending_send *p = bl->parked_count < PARKED_MAX ? pending_new(bl) : NULL;
+    unsigned parked = atomic_load_explicit(&bl->parked_count, memory_order_relaxed);
+    struct pending_send *p = parked < PARKED_MAX ? pending_new(bl) : NULL;
     if (p == NULL) {
-        refuse(rq, bl->broker, RESP_SYSTEM_BUSY, "[OVERLOAD]system busy, %u sends wait for the disk", bl->parked_count);
+        refuse(rq, bl->broker, RESP_SYSTEM_BUSY, "[OVERLOAD]system busy, %u sends wait for the disk", parked);
         return NULL;
     }
     p->put.done = send_done;

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -16,7 +15,6 @@ enum { READ_STEP = 256 * 1024, ANSWER_SECONDS = 30 };
 int bench_conn_open(struct bench_conn *c, const char *address, int epoll, void *user, struct err *err)
 {
     struct net_address to;
-    int one = 1;
     memset(c, 0, sizeof *c);
     c->fd = -1;
     c->epoll = epoll;
@@ -26,7 +24,7 @@ int bench_conn_open(struct bench_conn *c, const char *address, int epoll, void *
     c->fd = socket(to.sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to.sa, to.len))
         return err_sys(err, errno, "cannot connect to %s", address);
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    net_socket_tune(c->fd, &to);
     if (epoll < 0) {
         struct timeval limit = {.tv_sec = ANSWER_SECONDS};
         setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);

@@ -299,6 +299,63 @@ static void on_timer(struct net_loop *l, struct net_timer *t)
         net_loop_stop(l);
 }
 
+/* A task that goes to and fro between two loops, each time for the one that sleeps: whose round it runs in, and that a
+ * timer set there fires although the loop slept towards a later one. */
+struct ball {
+    struct net_task task;
+    struct net_timer timer;
+    struct net_loop *to[2];
+    unsigned left;
+    atomic_int wrong, timers, done;
+};
+
+static void ball_timer(struct net_loop *l, struct net_timer *t)
+{
+    struct ball *b = LIST_ENTRY(t, struct ball, timer);
+    atomic_fetch_add(&b->timers, 1);
+    b->wrong += net_loop_current() != l;
+    atomic_store(&b->done, 1);
+}
+
+static void ball_arrives(struct net_loop *l, struct net_task *t)
+{
+    struct ball *b = LIST_ENTRY(t, struct ball, task);
+    if (net_loop_current() != l || l != b->to[b->left % 2])
+        atomic_fetch_add(&b->wrong, 1);
+    if (b->left == 0) {
+        b->timer.fn = ball_timer;
+        net_timer_set(l, &b->timer, 10);
+        return;
+    }
+    b->left--;
+    net_loop_post_near(b->to[b->left % 2], &b->task);
+}
+
+static void near_tasks_run_in_the_loop_they_are_for(void **state)
+{
+    struct server s;
+    start(&s, 2, &echo);
+    int fd = dial(&s); /* its idle timer is none, so the loops sleep without end */
+    for (int from = 0; from < 2; from++) {
+        struct ball b = {.to = {s.pool.loops[from], s.pool.loops[1 - from]}, .left = 10001};
+        b.task.fn = ball_arrives;
+        net_loop_post_near(b.to[1], &b.task); /* from a thread that is no loop's */
+        int64_t until = clock_mono_ms() + 30000;
+        while (atomic_load(&b.done) == 0 && clock_mono_ms() < until)
+            usleep(1000);
+        assert_int_equal(atomic_load(&b.done), 1);
+        assert_int_equal(atomic_load(&b.wrong), 0);
+        assert_int_equal(atomic_load(&b.timers), 1);
+    }
+    /* Connections of both loops are served as before. */
+    uint8_t frame[8] = {0, 0, 0, 4, 1, 2, 3, 4}, back[8];
+    write_all(fd, frame, sizeof frame);
+    read_all(fd, back, sizeof back);
+    assert_memory_equal(frame, back, sizeof frame);
+    close(fd);
+    stop(&s);
+}
+
 static void timers_fire_in_time_and_not_when_cancelled(void **state)
 {
     struct err err;
@@ -361,6 +418,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_does_not_read_is_held_back),
         cmocka_unit_test(files_stand_in_the_output_where_they_were_put),
         cmocka_unit_test(tasks_of_other_threads_all_run),
+        cmocka_unit_test(near_tasks_run_in_the_loop_they_are_for),
         cmocka_unit_test(timers_fire_in_time_and_not_when_cancelled),
         cmocka_unit_test(a_port_in_use_is_said),
         cmocka_unit_test(addresses_are_read_and_written),
