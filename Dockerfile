@@ -1,6 +1,6 @@
 # Builds the executable, then an image with nothing else: it needs only the C library.
 FROM debian:12-slim AS build
-RUN apt-get update && apt-get install -y --no-install-recommends gcc cmake ninja-build libc6-dev libdeflate-dev libxxhash-dev
+RUN apt-get update && apt-get install -y --no-install-recommends gcc cmake ninja-build libc6-dev libdeflate-dev libxxhash-dev liblua5.4-dev
 COPY . /src
 RUN cmake -G Ninja -S /src -B /build -DCMAKE_BUILD_TYPE=Release -DCROCKET_TESTS=OFF && ninja -C /build crocket && strip /build/crocket
 

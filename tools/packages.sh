@@ -10,6 +10,7 @@ cmake|cmd:cmake|cmake|cmake|cmake|cmake
 ninja|cmd:ninja|ninja-build|ninja-build|samurai|ninja
 libdeflate|hdr:libdeflate.h|libdeflate-dev|libdeflate-devel|libdeflate-dev|libdeflate
 xxhash|hdr:xxhash.h|libxxhash-dev|xxhash-devel|xxhash-dev|xxhash
+lua|any:/usr/include/lua5.4/lua.h:/usr/include/lua-5.4/lua.h:/usr/include/lua.h|liblua5.4-dev|lua-devel lua-static|lua5.4-dev|lua
 cmocka|hdr:cmocka.h|libcmocka-dev|libcmocka-devel|cmocka-dev|cmocka
 bash|cmd:bash|bash|bash|bash|bash
 jdk|cmd:javac|openjdk-17-jdk-headless|java-17-openjdk-devel|openjdk17-jdk|jdk17-openjdk

@@ -2,14 +2,14 @@
 
 #include "admin/time_text.h"
 #include "base/base64.h"
+#include "base/inflate.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
-#include <libdeflate.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BODY_MAX = 64 << 20, COMPRESSION_TYPE = 0x700, COMPRESSION_SHIFT = 8, LZ4 = 1, ZSTD = 2 };
+enum { BODY_MAX = 64 << 20 };
 
 bool message_next(struct str *rest, struct msg_view *v)
 {
@@ -30,26 +30,10 @@ struct str message_id(const struct msg_view *v, char buffer[56])
 /* The decompressed body in *plain, or the body itself. */
 static struct str plain_body(const struct msg_view *v, struct buf *plain)
 {
-    int type = (v->m.sys_flag & COMPRESSION_TYPE) >> COMPRESSION_SHIFT;
-    size_t made = 0;
-    if (!(v->m.sys_flag & MSG_FLAG_COMPRESSED) || type == LZ4 || type == ZSTD)
+    int type = msg_compression(v->m.sys_flag);
+    if (!(v->m.sys_flag & MSG_FLAG_COMPRESSED) || type == MSG_LZ4 || type == MSG_ZSTD)
         return v->m.body;
-    struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
-    enum libdeflate_result rc = LIBDEFLATE_BAD_DATA;
-    for (size_t cap = v->m.body.len * 8 + 1024; d && cap <= BODY_MAX; cap *= 4) {
-        buf_clear(plain);
-        if (!buf_reserve(plain, cap))
-            break;
-        rc = libdeflate_zlib_decompress(d, v->m.body.ptr, v->m.body.len, plain->data, cap, &made);
-        if (rc != LIBDEFLATE_INSUFFICIENT_SPACE)
-            break;
-    }
-    if (d)
-        libdeflate_free_decompressor(d);
-    if (rc != LIBDEFLATE_SUCCESS)
-        return v->m.body;
-    plain->len = made;
-    return buf_str(plain);
+    return inflate_zlib(v->m.body, BODY_MAX, plain) == INFLATE_OK ? buf_str(plain) : v->m.body;
 }
 
 /* Length of the UTF-8 character at s, 0 when there is none. */

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "broker/broker_int.h"
 #include "broker/filter/consumer_filter.h"
+#include "broker/filter/filter_servers.h"
 #include "os/clock.h"
 #include "os/thread.h"
 #include <errno.h>
@@ -41,6 +42,8 @@ void background_step(struct background *bg)
     if (due(now, &bg->next_expire, EXPIRE_EVERY_MS)) {
         consumer_expire(b->consumers, clock_wall_ms(), b->conf->channel_expired_ms);
         producer_expire(b->producers, clock_wall_ms(), PRODUCER_TIMEOUT_MS);
+        if (filter_servers_expire(b->filter_servers, clock_mono_ms()))
+            registration_all_soon(b->registration);
         if (consumer_filters_persist(b->filters, b->conf->filter_clean_ms, &err) < 0)
             LOG_LIMITED(LOG_ERROR, "broker", "%s", err.text);
     }

@@ -8,6 +8,7 @@
 #include "broker/background.h"
 #include "broker/broker_loop.h"
 #include "broker/filter/consumer_filter.h"
+#include "broker/filter/filter_servers.h"
 #include "broker/pull/cold_read.h"
 #include "broker/pull/pull.h"
 #include "broker/send/send.h"
@@ -81,6 +82,8 @@ static void conn_closed(void *role, struct net_conn *c)
     struct broker *b = role;
     consumer_conn_closed(b->consumers, net_conn_ref(c));
     producer_conn_closed(b->producers, net_conn_ref(c));
+    if (filter_servers_closed(b->filter_servers, net_conn_ref(c)))
+        registration_all_soon(b->registration);
 }
 
 /* ---- putting from background threads ---- */
@@ -128,6 +131,7 @@ static int open_files(struct broker *b, struct err *err)
     b->offsets = offset_manager_new(dir, lmq);
     b->consumers = consumer_manager_new();
     b->filters = consumer_filters_new(dir, bloom_make(b->conf->bloom_error_percent, b->conf->bloom_consumers));
+    b->filter_servers = filter_servers_new();
     b->producers = producer_manager_new();
     b->locks = lock_manager_new(LOCK_LIVE_MS);
     b->stats = stats_new(b->conf->cluster_name);
@@ -137,9 +141,9 @@ static int open_files(struct broker *b, struct err *err)
     b->registration = registration_new(b);
     b->revive = pop_revive_new(b);
     b->request_modes = request_modes_new(dir);
-    if (!b->config_dir || !b->groups || !b->offsets || !b->consumers || !b->filters || !b->producers || !b->locks ||
-        !b->stats || !b->schedule || (b->store_conf->timerWheelEnable && !b->timer) || !b->transactions ||
-        !b->registration || !b->revive || !b->request_modes)
+    if (!b->config_dir || !b->groups || !b->offsets || !b->consumers || !b->filters || !b->filter_servers ||
+        !b->producers || !b->locks || !b->stats || !b->schedule || (b->store_conf->timerWheelEnable && !b->timer) ||
+        !b->transactions || !b->registration || !b->revive || !b->request_modes)
         return err_set(err, ENOMEM, "out of memory for the broker's tables");
     consumer_on_change(b->consumers, notify_consumer_ids_changed, b);
     consumer_on_gone(b->consumers, group_gone, b);
@@ -174,6 +178,7 @@ static int add_tables(struct rem_server *s, bool with_pull, struct err *err)
         &lock_ops,
         &offset_ops,
         &query_ops,
+        &filter_server_ops,
         &broker_admin_topic_ops,
         &broker_admin_group_ops,
         &broker_admin_consumer_ops,
@@ -363,6 +368,7 @@ void broker_free(struct broker *b)
     offset_manager_free(b->offsets);
     consumer_manager_free(b->consumers);
     consumer_filters_free(b->filters);
+    filter_servers_free(b->filter_servers);
     producer_manager_free(b->producers);
     lock_manager_free(b->locks);
     stats_free(b->stats);

@@ -107,6 +107,12 @@ static const struct conf_key keys[] = {
     I("defaultPopShareQueueNum", default_pop_share_queue_num, "-1", INT32_MIN, INT32_MAX, true, "clients that share a client's queues in that mode; below 1: all"),
     B("serverLoadBalancerEnable", server_load_balancer, "true", "queues are shared out among the clients of a group; false: each gets all"),
 
+    I("filterServerNums", filter_server_nums, "0", 0, 64, false, "filter servers, which run the code that consumers subscribe with; 0: none"),
+    I("filterServerPort", filter_server_port, "0", 0, 65535, false, "port of the first of them, the next ones follow; 0: any free ones"),
+    L("filterServerSteps", filter_server_steps, "1000000", 1000, INT64_MAX, false, "steps that code may take for one message"),
+    L("filterServerMemory", filter_server_memory, "8388608", 65536, INT64_MAX / 2, false, "bytes that a consumer's code may hold"),
+    I("filterServerMaxSource", filter_server_source_max, "65536", 1, 1048576, false, "bytes of a consumer's code"),
+
     I("eventLoops", loops, "0", 0, 64, false, "event loops; 0: one a core"),
     I("workerThreads", workers, "4", 1, 256, false, "threads for requests that may wait for the disk"),
 };

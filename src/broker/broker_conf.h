@@ -46,6 +46,9 @@ struct broker_conf {
     conf_enum default_request_mode; /* enum request_mode */
     conf_i32 default_pop_share_queue_num;
     conf_bool server_load_balancer;
+    conf_i32 filter_server_nums, filter_server_port;
+    conf_i64 filter_server_steps, filter_server_memory; /* of a consumer's code */
+    conf_i32 filter_server_source_max;
     conf_i32 loops;   /* event loops; 0 = one a core */
     conf_i32 workers; /* threads for requests that may block */
 };

@@ -59,7 +59,7 @@ static const char *const names[] = {
     "endTransactionThreadPoolNums", "estimateAccumulation", "expectConsumerNumUseFilter",
     "fastFailIfNoBufferInStorePool", "fetchControllerAddrByDnsLookup", "fetchNameSrvAddrByDnsLookup",
     "fetchNamesrvAddrByAddressServer", "fetchNamesrvAddrInterval", "fileReservedTime", "filterDataCleanTimeSpan",
-    "filterServerNums", "filterSupportRetry", "flushCommitLogLeastPages", "flushCommitLogThoroughInterval",
+    "filterSupportRetry", "flushCommitLogLeastPages", "flushCommitLogThoroughInterval",
     "flushCommitLogTimed", "flushConsumeQueueLeastPages", "flushConsumeQueueThoroughInterval",
     "flushConsumerOffsetHistoryInterval", "flushConsumerOffsetInterval", "flushDelayOffsetInterval", "flushDiskType",
     "flushIntervalCommitLog", "flushIntervalConsumeQueue", "flushLeastPagesWhenWarmMapedFile", "forceRegister",

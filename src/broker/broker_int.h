@@ -18,6 +18,7 @@
 #include "store/store.h"
 
 struct consumer_filters; /* consumer_filter.h */
+struct filter_servers;   /* filter_servers.h */
 struct broker_loop;      /* the hot path's state of one event loop: broker_loop.h */
 struct registration;
 struct schedule;
@@ -46,6 +47,7 @@ struct broker {
     struct offset_manager *offsets;
     struct consumer_manager *consumers;
     struct consumer_filters *filters;
+    struct filter_servers *filter_servers;
     struct producer_manager *producers;
     struct lock_manager *locks;
     struct stats *stats;
@@ -87,6 +89,7 @@ extern const struct broker_ops lock_ops;                  /* lock_requests.c: 41
 extern const struct broker_ops offset_ops;                /* offset_requests.c: 14, 15, 29, 30, 31, 32 */
 extern const struct broker_ops transaction_ops;           /* transaction_end.c: 37, 323 */
 extern const struct broker_ops query_ops;                 /* query_requests.c: 12, 33 */
+extern const struct broker_ops filter_server_ops;         /* filter_servers.c: 301 */
 extern const struct broker_ops timer_ops;                 /* timer_requests.c: 60, 61, 370 */
 extern const struct broker_ops broker_admin_topic_ops;    /* admin_topic.c */
 extern const struct broker_ops broker_admin_group_ops;    /* admin_group.c */

@@ -2,12 +2,14 @@
 
 #include "base/log.h"
 #include "broker/broker.h"
+#include "filtersrv/filtersrv.h"
 #include "namesrv/namesrv.h"
 #include "os/host.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 
 struct server {
@@ -15,10 +17,18 @@ struct server {
     struct net_pool pool;
     struct namesrv *namesrv;
     struct broker *broker;
+    struct filtersrv **filtersrvs;
+    int filtersrv_count;
 };
 
 /* ---- the roles -----------------------------------------------------------------------------------------------------
  */
+
+/* Where this machine reaches its own servers. */
+static const char *own_host(const struct server_conf *c)
+{
+    return strcmp(c->listen, "0.0.0.0") == 0 ? "127.0.0.1" : c->listen;
+}
 
 static int namesrv_role_create(struct server *s, struct err *err)
 {
@@ -63,6 +73,58 @@ static void broker_role_free(struct server *s)
         broker_free(s->broker);
 }
 
+/* Filter servers stand before the broker, with loops of their own. */
+static int filtersrv_role_create(struct server *s, struct err *err)
+{
+    struct server_conf *c = s->conf;
+    const char *host = own_host(c);
+    int count = c->broker.filter_server_nums, first = c->broker.filter_server_port;
+    char broker[128];
+    if (count == 0)
+        return 0;
+    if (first + count - 1 > 65535)
+        return err_set(err, EINVAL, "filterServerPort=%d leaves no ports for %d filter servers", first, count);
+    snprintf(broker, sizeof broker, "%s:%u", host, broker_port(s->broker));
+    s->filtersrvs = calloc((size_t)count, sizeof(struct filtersrv *));
+    if (s->filtersrvs == NULL)
+        return err_set(err, ENOMEM, "out of memory for the filter servers");
+    for (; s->filtersrv_count < count; s->filtersrv_count++) {
+        const struct filtersrv_options options = {
+            .listen_host = str_from(c->listen),
+            .port = (uint16_t)(first ? first + s->filtersrv_count : 0),
+            .advertised = c->broker.broker_ip1,
+            .broker = broker,
+            .limits = {c->broker.filter_server_steps, (size_t)c->broker.filter_server_memory},
+            .source_max = (size_t)c->broker.filter_server_source_max,
+        };
+        s->filtersrvs[s->filtersrv_count] = filtersrv_create(&options, err);
+        if (s->filtersrvs[s->filtersrv_count] == NULL)
+            return -1;
+    }
+    return 0;
+}
+
+static int filtersrv_role_start(struct server *s, struct err *err)
+{
+    for (int i = 0; i < s->filtersrv_count; i++)
+        if (filtersrv_start(s->filtersrvs[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+static void filtersrv_role_drain(struct server *s)
+{
+    for (int i = 0; i < s->filtersrv_count; i++)
+        filtersrv_stop(s->filtersrvs[i]);
+}
+
+static void filtersrv_role_free(struct server *s)
+{
+    for (int i = 0; i < s->filtersrv_count; i++)
+        filtersrv_free(s->filtersrvs[i]);
+    free(s->filtersrvs);
+}
+
 /* In the order of start; ended the other way round, so that a broker can still unregister. */
 static const struct role {
     unsigned bit;
@@ -73,6 +135,7 @@ static const struct role {
 } roles[] = {
     {SERVER_NAMESRV, namesrv_role_create, NULL, namesrv_role_drain, namesrv_role_free},
     {SERVER_BROKER, broker_role_create, broker_role_start, broker_role_drain, broker_role_free},
+    {SERVER_BROKER, filtersrv_role_create, filtersrv_role_start, filtersrv_role_drain, filtersrv_role_free},
 };
 enum { ROLES = sizeof roles / sizeof roles[0] };
 
@@ -83,7 +146,7 @@ static void print_screen(const struct server *s)
 {
     const struct server_conf *c = s->conf;
     unsigned route_port = s->namesrv ? namesrv_port(s->namesrv) : 0;
-    const char *host = strcmp(c->listen, "0.0.0.0") == 0 ? "127.0.0.1" : c->listen;
+    const char *host = own_host(c);
     printf("Crocket %s, a RocketMQ 5 server\n\n", CROCKET_VERSION);
     if (s->namesrv)
         printf("  name server   %s:%u\n", c->listen, route_port);
@@ -92,6 +155,8 @@ static void print_screen(const struct server *s)
                broker_port(s->broker) - 2, c->broker.broker_name, c->broker.cluster_name);
         printf("  advertised    %s   clients are told this address; --advertise ADDR changes it\n",
                broker_address(s->broker));
+        for (int i = 0; i < s->filtersrv_count; i++)
+            printf("  filter server %s\n", filtersrv_address(s->filtersrvs[i]));
         printf("  registers at  %s\n",
                c->broker.namesrv_addr ? c->broker.namesrv_addr : "no name server; -n ADDRS names them");
     }

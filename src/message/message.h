@@ -39,6 +39,13 @@ enum {
     MSG_FLAG_INNER_BATCH = 0x80,
 };
 
+/* How a body with MSG_FLAG_COMPRESSED is packed; 0, from older clients, is zlib too. */
+enum msg_compression { MSG_ZLIB_OF_OLD = 0, MSG_LZ4 = 1, MSG_ZSTD = 2, MSG_ZLIB = 3 };
+static inline int msg_compression(int32_t sys_flag)
+{
+    return sys_flag >> 8 & 7;
+}
+
 /* An address as stored: 4 or 16 address bytes and a port. */
 struct msg_host {
     uint8_t addr[16];

@@ -15,6 +15,8 @@ struct rem_schema send_req_v2_schema = {
 
 REM_HEADER_TABLE(send_resp, HDR_SEND_RESP)
 REM_HEADER_TABLE(pull_req, HDR_PULL_REQ)
+REM_HEADER_TABLE(register_filter_server_req, HDR_REGISTER_FILTER_SERVER_REQ)
+REM_HEADER_TABLE(register_filter_class_req, HDR_REGISTER_FILTER_CLASS_REQ)
 REM_HEADER_TABLE(pull_resp, HDR_PULL_RESP)
 REM_HEADER_TABLE(query_message_req, HDR_QUERY_MESSAGE_REQ)
 REM_HEADER_TABLE(query_message_resp, HDR_QUERY_MESSAGE_RESP)

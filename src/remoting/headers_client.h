@@ -70,6 +70,18 @@ REM_HEADER(send_resp, HDR_SEND_RESP)
     F(STR, proxy_client_id, "proxyFrowardClientId", OPTIONAL, STR_NULL)
 REM_HEADER(pull_req, HDR_PULL_REQ)
 
+/* 301: a filter server tells its broker where it is */
+#define HDR_REGISTER_FILTER_SERVER_REQ(F) F(STR, filter_server_addr, "filterServerAddr", REQUIRED, STR_NULL)
+REM_HEADER(register_filter_server_req, HDR_REGISTER_FILTER_SERVER_REQ)
+
+/* 302: a consumer tells a filter server its code, which is the body */
+#define HDR_REGISTER_FILTER_CLASS_REQ(F)                                                                               \
+    F(STR, consumer_group, "consumerGroup", REQUIRED, STR_NULL)                                                        \
+    F(STR, topic, "topic", REQUIRED, STR_NULL)                                                                         \
+    F(STR, class_name, "className", REQUIRED, STR_NULL)                                                                \
+    F(I32, class_crc, "classCRC", REQUIRED, 0)
+REM_HEADER(register_filter_class_req, HDR_REGISTER_FILTER_CLASS_REQ)
+
 #define HDR_PULL_RESP(F)                                                                                               \
     F(I64, suggest_which_broker_id, "suggestWhichBrokerId", REQUIRED, 0)                                               \
     F(I64, next_begin_offset, "nextBeginOffset", REQUIRED, 0)                                                          \

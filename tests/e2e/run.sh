@@ -10,6 +10,7 @@
 #   go        suite of the Go client
 #   admin     the Java admin tool: its commands print what is there
 #   filter    consumers that filter by SQL92
+#   filterserver  consumers that bring their own code, with the clients of older releases that can
 #   exchange  one store directory opened in turn by Java and by the server under test, after clean stops and after kill -9
 #   timer     messages with a delivery time over stops and kill -9
 #   stream    batch topics and light message queues, and one store directory with both opened in turn by Java and the server under test
@@ -24,7 +25,7 @@ E2E_DIR=$(cd "$(dirname "$0")" && pwd)
 . "$E2E_DIR/lib.sh"
 . "$E2E_DIR/oracle.sh"
 . "$E2E_DIR/crocket.sh"
-for part in java go admin filter exchange timer stream kill; do . "$E2E_DIR/parts/$part.sh"; done
+for part in java go admin filter filterserver exchange timer stream kill; do . "$E2E_DIR/parts/$part.sh"; done
 
 kind=crocket
 case ${1:-} in
@@ -37,11 +38,11 @@ oracle | crocket)
     exit 0
     ;;
 esac
-[ $# -gt 0 ] || set -- java go admin filter exchange timer stream kill
+[ $# -gt 0 ] || set -- java go admin filter filterserver exchange timer stream kill
 for part; do
     case $part in
-    java | go | admin | filter | exchange | timer | stream | kill) ;;
-    *) die "there is no part named $part; parts: java go admin filter exchange timer stream kill" ;;
+    java | go | admin | filter | filterserver | exchange | timer | stream | kill) ;;
+    *) die "there is no part named $part; parts: java go admin filter filterserver exchange timer stream kill" ;;
     esac
 done
 [ "$kind" = oracle ] || [ -x "$CROCKET" ] || die "$CROCKET is not there or not executable: build it first or set CROCKET"

@@ -1,6 +1,7 @@
 /* Registering with one name server. */
 #include "base/crc.h"
 #include "base/log.h"
+#include "broker/filter/filter_servers.h"
 #include "broker/registration/registration_int.h"
 #include "remoting/body/topic_config_register.h"
 #include "remoting/body/topic_list.h"
@@ -128,11 +129,17 @@ static bool send_topics(struct reg_server *s, struct topic_config *topics, size_
         .topics = {.data_version = *version, .topics = topics, .topic_count = n},
         .has_filter_servers = true,
     };
+    struct str servers[FILTER_SERVERS_MAX];
+    char names[FILTER_SERVERS_MAX][FILTER_SERVER_NAME];
     struct buf text = {0};
     struct jw w;
     struct rem_call call;
     char ha[96];
     mask_permission(b, topics, n);
+    body.filter_servers = servers;
+    body.filter_server_count = filter_servers_list(b->filter_servers, names);
+    for (size_t i = 0; i < body.filter_server_count; i++)
+        servers[i] = str_from(names[i]);
     jw_init(&w, &text);
     register_broker_body_write(&w, &body);
     snprintf(ha, sizeof ha, "%s:%d",

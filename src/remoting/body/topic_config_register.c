@@ -1,9 +1,9 @@
 #include "remoting/body/topic_config_register.h"
 
+#include "base/inflate.h"
 #include "remoting/body/body_read.h"
 #include <errno.h>
 #include <libdeflate.h>
-#include <stdlib.h>
 
 enum { INFLATED_MAX = 64 * 1024 * 1024 };
 
@@ -12,25 +12,15 @@ enum { INFLATED_MAX = 64 * 1024 * 1024 };
 /* The compressed text in the arena; the null view with err set when it is no zlib stream or too large. */
 static struct str inflate(struct arena *arena, struct str body, struct err *err)
 {
-    struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
+    struct buf plain = {0};
+    enum inflate_result result = inflate_zlib(body, INFLATED_MAX, &plain);
     struct str text = STR_NULL;
-    enum libdeflate_result result = LIBDEFLATE_INSUFFICIENT_SPACE;
-    size_t len = 0;
-    char *out = NULL;
-    for (size_t cap = 64 * 1024; d && result == LIBDEFLATE_INSUFFICIENT_SPACE && cap <= INFLATED_MAX; cap *= 4) {
-        free(out);
-        out = malloc(cap);
-        if (out == NULL)
-            break;
-        result = libdeflate_zlib_decompress(d, body.ptr, body.len, out, cap, &len);
-    }
-    if (result == LIBDEFLATE_SUCCESS)
-        text = arena_str(arena, str_make(out, len));
+    if (result == INFLATE_OK)
+        text = arena_str(arena, buf_str(&plain));
     else
         err_set(err, EINVAL, "the compressed registration cannot be read: it is %s",
-                result == LIBDEFLATE_INSUFFICIENT_SPACE ? "larger than 64 MiB" : "damaged");
-    free(out);
-    libdeflate_free_decompressor(d);
+                result == INFLATE_TOO_LARGE ? "larger than 64 MiB" : "damaged");
+    buf_free(&plain);
     return text;
 }
 

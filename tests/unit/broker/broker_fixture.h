@@ -83,10 +83,10 @@ static inline void fixture_stop(struct fixture *f)
     tmpdir_remove(&f->dir);
 }
 
-static inline struct client *client_new(struct fixture *f)
+static inline struct client *client_new_to(uint16_t port)
 {
     struct client *c = calloc(1, sizeof *c);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(broker_port(f->b))};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
     struct timeval wait = {.tv_sec = 20};
     int on = 1;
     assert_non_null(c);
@@ -97,6 +97,11 @@ static inline struct client *client_new(struct fixture *f)
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     assert_int_equal(connect(c->fd, (struct sockaddr *)&to, sizeof to), 0);
     return c;
+}
+
+static inline struct client *client_new(struct fixture *f)
+{
+    return client_new_to(broker_port(f->b));
 }
 
 static inline void client_free(struct client *c)
