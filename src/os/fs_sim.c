@@ -21,14 +21,65 @@ void *fs_sim_must(void *p)
     return p;
 }
 
+/* Some file's pages go to the disk, or some of them, or parts. */
+static void write_back(struct fs_sim *sim)
+{
+    size_t files = 0;
+    for (const struct node *n = sim->nodes; n; n = n->next)
+        files += !n->is_dir;
+    uint64_t nth = fs_sim_random(sim, files);
+    for (struct node *n = sim->nodes; n; n = n->next)
+        if (!n->is_dir && nth-- == 0)
+            fs_sim_settle(sim, n);
+}
+
 /* Counts a changing call; -EIO when the power is off or fails now. */
 int fs_sim_step(struct fs_sim *sim)
 {
     if (!sim->off) {
         sim->count++;
+        if (sim->write_back && fs_sim_random(sim, sim->write_back) == 0)
+            write_back(sim);
         sim->off = sim->off_at && sim->count >= sim->off_at;
     }
     return sim->off ? -EIO : 0;
+}
+
+int fs_sim_bad(const struct fs_sim *sim, const char *path, bool needs_room)
+{
+    size_t n = sim->bad_path ? strlen(sim->bad_path) : 0;
+    if (n == 0 || strncmp(path, sim->bad_path, n) != 0 || (path[n] != '/' && path[n] != '\0'))
+        return 0;
+    return sim->bad_error != ENOSPC || needs_room ? -sim->bad_error : 0;
+}
+
+int fs_sim_sync_takes_time(struct fs_sim *sim)
+{
+    if (sim->sync_fn && !sim->in_sync_fn && ++sim->syncs % sim->sync_every == 0) {
+        sim->in_sync_fn = true;
+        sim->sync_fn(sim->sync_arg);
+        sim->in_sync_fn = false;
+    }
+    return sim->off ? -EIO : 0;
+}
+
+void fs_sim_write_back(struct fs_sim *sim, uint64_t n)
+{
+    sim->write_back = n;
+}
+
+void fs_sim_during_sync(struct fs_sim *sim, uint64_t n, void (*fn)(void *arg), void *arg)
+{
+    sim->sync_every = n ? n : 1;
+    sim->sync_fn = fn;
+    sim->sync_arg = arg;
+}
+
+void fs_sim_bad_folder(struct fs_sim *sim, const char *path, int error)
+{
+    free(sim->bad_path);
+    sim->bad_path = path ? fs_sim_must(strdup(path)) : NULL;
+    sim->bad_error = error;
 }
 
 int fs_sim_fault(struct fs_sim *sim, enum fs_sim_call call)
@@ -81,6 +132,7 @@ void fs_sim_free(struct fs_sim *sim)
     for (size_t i = 0; i < sim->n_changes; i++)
         free(sim->changes[i].path);
     free(sim->changes);
+    free(sim->bad_path);
     free(sim);
 }
 

@@ -30,6 +30,16 @@ void fs_sim_crash(struct fs_sim *sim);
 /* Power is back after the death of the process only: everything written is there. All descriptors are gone. */
 void fs_sim_die(struct fs_sim *sim);
 
+/* From now on the operating system writes some page back in about every n-th changing call, as it does without being
+ * asked: what a page held then may be what is found after a crash. 0: only at the crash (the default). */
+void fs_sim_write_back(struct fs_sim *sim, uint64_t n);
+/* Called in every n-th sync of any kind, when it is decided what that sync brings to the disk and before it answers:
+ * what other threads do while a sync takes its time. NULL: nothing (the default). fn is not called out of fn. */
+void fs_sim_during_sync(struct fs_sim *sim, uint64_t n, void (*fn)(void *arg), void *arg);
+/* A folder's disk is broken or full: what writes, makes or syncs below the path answers this error (positive errno
+ * value); with ENOSPC only what needs room, and fs->space says so. path NULL: it is well again. */
+void fs_sim_bad_folder(struct fs_sim *sim, const char *path, int error);
+
 enum fs_sim_call { FS_SIM_WRITE, FS_SIM_SHORT_WRITE, FS_SIM_SYNC, FS_SIM_ALLOCATE, FS_SIM_CALLS };
 /* The n-th such call from now fails with the error (positive errno value); a write may have written a part. A
  * short write does not fail: it writes a part and says so. 0 takes it back. */

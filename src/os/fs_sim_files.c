@@ -42,6 +42,8 @@ static int sim_open(const struct fs *fs, const char *path, int flags)
     if (n == NULL) {
         if (!(flags & FS_CREATE) || !fs_sim_parent_exists(sim, path))
             return -ENOENT;
+        if (fs_sim_bad(sim, path, false))
+            return fs_sim_bad(sim, path, false);
         if (fs_sim_step(sim))
             return -EIO;
         n = fs_sim_make_node(sim, path, false);
@@ -98,6 +100,8 @@ static ssize_t sim_pwrite(const struct fs *fs, int fd, const void *buf, size_t n
     if (at + (int64_t)n > FILE_MAX)
         return -EFBIG;
     int error = dying ? -EIO : fs_sim_fault(sim, FS_SIM_WRITE);
+    if (error == 0)
+        error = fs_sim_bad(sim, node->path, at + (int64_t)n > node->allocated);
     /* The call in which the power fails, or that fails, may have done a part of its work. */
     if (error)
         n = (size_t)fs_sim_random(sim, n + 1);
@@ -168,11 +172,13 @@ static int sim_datasync(const struct fs *fs, int fd)
     if (n == NULL || dying)
         return -EIO;
     int error = fs_sim_fault(sim, FS_SIM_SYNC);
+    if (error == 0)
+        error = fs_sim_bad(sim, n->path, false);
     if (error)
         fs_sim_settle(sim, n);
     else
         make_durable(n);
-    return error;
+    return error ? error : fs_sim_sync_takes_time(sim);
 }
 
 static int sim_sync_range(const struct fs *fs, int fd, int64_t at, int64_t n)
@@ -192,7 +198,7 @@ static int sim_sync_range(const struct fs *fs, int fd, int64_t at, int64_t n)
         to = node->durable_size;
     if (from < to)
         memcpy(node->durable + from, node->data + from, (size_t)(to - from));
-    return 0;
+    return fs_sim_sync_takes_time(sim);
 }
 
 static int sim_sync_all(const struct fs *fs, int fd)
@@ -213,7 +219,7 @@ static int sim_sync_all(const struct fs *fs, int fd)
     }
     if (error == 0)
         fs_sim_commit_names(sim, sim->n_changes);
-    return error;
+    return error ? error : fs_sim_sync_takes_time(sim);
 }
 
 static int sim_allocate(const struct fs *fs, int fd, int64_t size)
@@ -224,6 +230,8 @@ static int sim_allocate(const struct fs *fs, int fd, int64_t size)
     if (n == NULL || dying)
         return -EIO;
     int error = fs_sim_fault(sim, FS_SIM_ALLOCATE);
+    if (error == 0)
+        error = fs_sim_bad(sim, n->path, true);
     if (error)
         return error;
     if (size > FILE_MAX)

@@ -51,6 +51,12 @@ struct fs_sim {
     uint64_t count, off_at;
     bool off;
     unsigned cold;
+    uint64_t write_back, sync_every, syncs;
+    void (*sync_fn)(void *arg);
+    void *sync_arg;
+    bool in_sync_fn;
+    char *bad_path;
+    int bad_error;
     struct {
         uint64_t at, seen;
         int error;
@@ -68,6 +74,11 @@ void *fs_sim_must(void *p);
 int fs_sim_step(struct fs_sim *sim);
 /* 0 or the error this call was told to fail with. */
 int fs_sim_fault(struct fs_sim *sim, enum fs_sim_call call);
+
+/* The error of the broken or full folder that holds the path, 0 elsewhere. */
+int fs_sim_bad(const struct fs_sim *sim, const char *path, bool needs_room);
+/* A sync has been decided: the others' turn. -EIO when the power failed meanwhile, else 0. */
+int fs_sim_sync_takes_time(struct fs_sim *sim);
 
 /* fs_sim_names.c */
 struct node *fs_sim_lookup(const struct fs_sim *sim, const char *path);

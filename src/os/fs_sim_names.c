@@ -244,7 +244,7 @@ static int sim_lock(const struct fs *fs, int fd)
 static int sim_space(const struct fs *fs, const char *path, int64_t *total, int64_t *usable)
 {
     struct fs_sim *sim = fs_sim_of(fs);
-    int64_t left = sim->space - fs_sim_used(sim);
+    int64_t left = fs_sim_bad(sim, path, true) == -ENOSPC ? 0 : sim->space - fs_sim_used(sim);
     *total = sim->space;
     *usable = left > 0 ? left : 0;
     return sim->off ? -EIO : 0;

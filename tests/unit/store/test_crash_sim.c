@@ -1,15 +1,22 @@
 /*
  * The store on a simulated disk: for every seed a few lives of a broker with random batches, flushes and checkpoints,
  * each ended by a clean stop, the death of the process, the loss of power at any step, a full disk or a failing call.
- * After each, the store is opened again and compared with what was promised.
+ * The store's threads are step functions that the seed calls in turn; while a sync takes its time, others append. The
+ * clock steps, pages are written back unasked, some seeds have the commit log in two folders one of which breaks or
+ * runs full. After each life the store is opened again and compared with what was promised.
  *
- * SIM_SEEDS=n runs n seeds (default 300), SIM_SEED=s only that one, with a report of what happens. SIM_MUTANT=n builds
- * in the n-th mistake of store/mutant.h, which the seeds are to notice ("./dev sim --mutants").
+ * SIM_SEEDS=n runs n seeds, SIM_SECONDS=t as many as fit (default 30 s), both on SIM_JOBS processes (default: one a
+ * core); SIM_SEED=s only that one, with a report of what happens. SIM_MUTANT=n builds in the n-th mistake of
+ * store/mutant.h, which the seeds are to notice ("./dev sim --mutants").
  */
 #include "unit/store/store_fixture.h"
 
 #include <errno.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "os/clock.h"
 #include "os/fs_sim.h"
 #include "store/log_cursor.h"
 #include "store/mutant.h"
@@ -21,8 +28,10 @@ enum {
     LIVES = 5,
     STEPS = 60,
     BATCH_MAX = 12,
-    MESSAGES_MAX = LIVES * STEPS * BATCH_MAX + 1,
-    SEEDS = 300,
+    MESSAGES_MAX = 4 * LIVES * STEPS * BATCH_MAX + 1,
+    SECONDS = 30,
+    JOBS_MAX = 64,
+    DAY_MS = 24 * 3600 * 1000,
     SEGMENT = 16 * 1024,
     BODY_MAX = 2000,
 };
@@ -49,8 +58,12 @@ struct sim {
     int64_t
         seen[QUEUES + LIGHTS]; /* offsets below were visible to consumers; with synchronous flush they must stay so */
     bool fatal;
-    bool refused; /* an append has failed */
-    bool hid;     /* the last life hid what was not durable */
+    bool busy;         /* an append, an opening or a closing runs: nothing else may come in between */
+    bool folders;      /* the commit log lies in two of them */
+    bool met;          /* the power failed while the last life worked */
+    uint64_t crash_at; /* the first life ends with a loss of power at this step; 0: as the dice say */
+    bool refused;      /* an append has failed */
+    bool hid;          /* the last life hid what was not durable */
 };
 
 static const char *const topics[QUEUES + LIGHTS] = {"A", "B", "B", "C", "D", "E", "%LMQ%third", "%LMQ%fifth"};
@@ -177,7 +190,17 @@ static void put_batch(struct sim *m)
         store_batch_add_many(m->batch, msgs, (size_t)many, (void *)(intptr_t)first);
         left -= many;
     }
+    m->busy = true;
     store_batch_commit(m->batch, note_result, m);
+    m->busy = false;
+}
+
+/* Another thread's turn while one waits for a sync. */
+static void meanwhile(void *arg)
+{
+    struct sim *m = arg;
+    if (!m->busy && !m->fatal && m->n < MESSAGES_MAX - BATCH_MAX)
+        put_batch(m);
 }
 
 /* ---- what is found
@@ -320,6 +343,14 @@ enum ending { STOP, DEATH, POWER, ENDINGS };
 static void plan_faults(struct sim *m)
 {
     fs_sim_space(m->disk, INT64_MAX / 2);
+    fs_sim_write_back(m->disk, m->seed % 3 ? 4 + dice(m, 20) : 0);
+    fs_sim_during_sync(m->disk, 1 + dice(m, 6), m->seed % 2 ? meanwhile : NULL, m);
+    if (m->folders && dice(m, 2))
+        fs_sim_bad_folder(m->disk, dice(m, 2) ? "/disk1" : "/disk2", dice(m, 3) ? ENOSPC : EIO);
+    if (m->crash_at) {
+        fs_sim_power_off_after(m->disk, m->crash_at);
+        return;
+    }
     switch (dice(m, 8)) {
     case 0:
         fs_sim_fail(m->disk, FS_SIM_WRITE, 1 + dice(m, 60), EIO);
@@ -345,6 +376,14 @@ static void plan_faults(struct sim *m)
     }
 }
 
+/* An append that needs the next segment waits for this in earnest; here there would be two makers of it. */
+static void prepare(struct sim *m)
+{
+    m->busy = true;
+    preparer_step(m->s);
+    m->busy = false;
+}
+
 static void work(struct sim *m)
 {
     for (int i = 0; i < STEPS && !m->fatal && !fs_sim_is_off(m->disk); i++) {
@@ -361,7 +400,7 @@ static void work(struct sim *m)
                 dispatcher_flush(m->s);
             break;
         case 3:
-            preparer_step(m->s);
+            prepare(m);
             break;
         default:
             put_batch(m);
@@ -369,13 +408,16 @@ static void work(struct sim *m)
         note_flushed(m);
         if (m->refused && dice(m, 2)) {
             /* The next append comes over what the failed one may have left, and then nothing more. */
-            preparer_step(m->s);
+            prepare(m);
             put_batch(m);
             break;
         }
-        if (dice(m, 20) == 0)
+        if (dice(m, 20) == 0) {
             fs_sim_space(m->disk, INT64_MAX / 2);
-        fs_sim_clock(m->disk, m->s->fs->now_ms(m->s->fs) + (int64_t)dice(m, 50) - 5);
+            fs_sim_bad_folder(m->disk, NULL, 0);
+        }
+        int64_t step = dice(m, 40) ? (int64_t)dice(m, 50) - 5 : (int64_t)dice(m, 2 * DAY_MS) - DAY_MS;
+        fs_sim_clock(m->disk, m->s->fs->now_ms(m->s->fs) + step);
     }
 }
 
@@ -384,7 +426,9 @@ static bool open_store(struct sim *m)
     struct err err = {0};
     struct store_events events = {.arg = m, .fatal = on_fatal, .batch_topic = is_batch_topic};
     m->fatal = false;
+    m->busy = true;
     fs_sim_space(m->disk, INT64_MAX / 2);
+    fs_sim_bad_folder(m->disk, NULL, 0);
     m->conf.flushDiskType = dice(m, 2) ? FLUSH_SYNC : FLUSH_ASYNC;
     int r = store_open(&m->s, &m->conf, fs_sim_fs(m->disk), &events, &err);
     CHECK(m, r == 0 || fs_sim_is_off(m->disk), "cannot open: %s\n", err.text);
@@ -393,11 +437,13 @@ static bool open_store(struct sim *m)
     r = store_mark_running(m->s, &err);
     CHECK(m, r == 0 || fs_sim_is_off(m->disk), "cannot start: %s\n", err.text);
     m->batch = store_batch_new(m->s);
+    m->busy = false;
     return true;
 }
 
 static void throw_away(struct sim *m)
 {
+    m->busy = true;
     store_batch_free(m->batch);
     fs_sim_power_off(m->disk);
     store_close(m->s);
@@ -408,9 +454,11 @@ static enum ending live(struct sim *m)
     m->refused = false;
     plan_faults(m);
     work(m);
+    m->met = fs_sim_is_off(m->disk);
     enum ending how = fs_sim_is_off(m->disk) ? POWER : (enum ending)dice(m, ENDINGS);
     bool fatal = m->fatal;
     if (how == STOP) {
+        m->busy = true;
         store_batch_free(m->batch);
         if (dice(m, 2))
             fs_sim_power_off_after(m->disk, 1 + dice(m, 40));
@@ -433,17 +481,22 @@ static enum ending live(struct sim *m)
     return fatal ? POWER : how;
 }
 
-static void run_seed(uint64_t seed, bool verbose)
+/* False: crash_at was behind the last step. */
+static bool run_seed(uint64_t seed, uint64_t crash_at, bool verbose)
 {
     struct sim *m = calloc(1, sizeof *m);
     assert_non_null(m);
     m->seed = seed;
+    m->crash_at = crash_at;
     m->verbose = verbose;
     m->disk = fs_sim_new(seed);
     const struct fs *fs = fs_sim_fs(m->disk);
     fs->mkdir(fs, "/store");
     fs->sync_dir(fs, "/");
     fixture_conf(&m->conf, "/store");
+    m->folders = seed % 5 == 3;
+    if (m->folders)
+        m->conf.storePathCommitLog = strdup("/disk1/log,/disk2/log");
     m->conf.mappedFileSizeCommitLog = SEGMENT;
     m->conf.mappedFileSizeConsumeQueue = 50 * 20;
     m->conf.mapperFileSizeBatchConsumeQueue = 20 * 46;
@@ -451,9 +504,9 @@ static void run_seed(uint64_t seed, bool verbose)
     m->conf.maxHashSlotNum = 50;
     m->conf.maxIndexNum = 200;
     bool kept_all = true;
-    for (int life = 0; life < LIVES; life++) {
+    for (int life = 0; life < (crash_at ? 1 : LIVES); life++) {
         /* Sometimes the power fails again while the store recovers. */
-        if (dice(m, 4) == 0)
+        if (!crash_at && dice(m, 4) == 0)
             fs_sim_power_off_after(m->disk, 1 + dice(m, 30));
         bool open = open_store(m);
         if (fs_sim_is_off(m->disk)) {
@@ -471,9 +524,11 @@ static void run_seed(uint64_t seed, bool verbose)
         check_all(m, kept_all);
         throw_away(m);
     }
+    bool met = m->met;
     fs_sim_free(m->disk);
     store_conf_free(&m->conf);
     free(m);
+    return met;
 }
 
 static void choose_mutant(void)
@@ -488,23 +543,127 @@ static void choose_mutant(void)
 #endif
 }
 
+/* ---- many seeds, on all cores
+ * ----------------------------------------------------------------------------------------- */
+
+struct course {
+    uint64_t seeds, seconds; /* 0: no such end */
+    uint64_t jobs;
+    int64_t began;
+    uint64_t *done; /* shared, one a job */
+    bool *failed;   /* shared: the others stop then */
+};
+
+static uint64_t number_from(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void run_job(const struct course *c, uint64_t job)
+{
+    for (uint64_t seed = 1 + job; c->seeds == 0 || seed <= c->seeds; seed += c->jobs) {
+        if (__atomic_load_n(c->failed, __ATOMIC_RELAXED) ||
+            (c->seconds && clock_mono_ms() - c->began >= (int64_t)c->seconds * 1000))
+            return;
+        run_seed(seed, 0, false);
+        __atomic_add_fetch(&c->done[job], 1, __ATOMIC_RELAXED);
+    }
+}
+
+static void show_progress(const struct course *c)
+{
+    uint64_t done = 0;
+    for (uint64_t i = 0; i < c->jobs; i++)
+        done += __atomic_load_n(&c->done[i], __ATOMIC_RELAXED);
+    double seconds = (double)(clock_mono_ms() - c->began) / 1000;
+    print_message("%" PRIu64 " seeds in %.0f s, %.0f a second\n", done, seconds, (double)done / (seconds + 0.001));
+}
+
+/* Waits for all jobs; false when one found something. */
+static bool await_jobs(const struct course *c, const pid_t *pids)
+{
+    enum { TICK_US = 20000, SAY_MS = 10000 };
+    uint64_t left = c->jobs;
+    bool good = true;
+    int64_t say_at = c->began + SAY_MS;
+    while (left > 0) {
+        for (uint64_t i = 0; i < c->jobs; i++) {
+            int status;
+            if (waitpid(pids[i], &status, WNOHANG) != pids[i])
+                continue;
+            left--;
+            if (status) {
+                good = false;
+                __atomic_store_n(c->failed, true, __ATOMIC_RELAXED);
+            }
+        }
+        usleep(TICK_US);
+        if (clock_mono_ms() >= say_at) {
+            say_at += SAY_MS;
+            show_progress(c);
+        }
+    }
+    return good;
+}
+
 static void every_seed_keeps_its_promises(void **state)
 {
-    const char *one = getenv("SIM_SEED"), *count = getenv("SIM_SEEDS");
+    const char *one = getenv("SIM_SEED");
+    pid_t pids[JOBS_MAX];
     choose_mutant();
     if (one) {
         log_set_level(LOG_INFO);
-        run_seed(strtoull(one, NULL, 10), true);
+        run_seed(strtoull(one, NULL, 10), number_from("SIM_CRASH_AT", 0), true);
         return;
     }
-    uint64_t n = count ? strtoull(count, NULL, 10) : SEEDS;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    struct course c = {.seeds = number_from("SIM_SEEDS", 0),
+                       .jobs = number_from("SIM_JOBS", cores > 0 ? (uint64_t)cores : 1),
+                       .began = clock_mono_ms()};
+    c.seconds = number_from("SIM_SECONDS", c.seeds ? 0 : SECONDS);
+    c.jobs = c.jobs < JOBS_MAX ? c.jobs : JOBS_MAX;
+    void *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(shared != MAP_FAILED);
+    c.done = shared;
+    c.failed = (bool *)(c.done + JOBS_MAX);
     log_set_fd(-1); /* the failures are meant */
-    for (uint64_t seed = 1; seed <= n; seed++)
-        run_seed(seed, false);
+    fflush(NULL);
+    for (uint64_t i = 0; i < c.jobs; i++) {
+        pids[i] = fork();
+        assert_true(pids[i] >= 0);
+        if (pids[i] == 0) {
+            run_job(&c, i); /* what it finds ends this process through cmocka, with a failure */
+            _exit(0);
+        }
+    }
+    bool good = await_jobs(&c, pids);
+    show_progress(&c);
+    munmap(shared, 4096);
+    assert_true(good);
+}
+
+/* The power fails at each single step of one life. */
+static void every_step_can_be_the_last(void **state)
+{
+    static const uint64_t seeds[] = {1, 2, 3, 8, 13};
+    choose_mutant();
+    log_set_fd(-1);
+    for (size_t i = 0; i < sizeof seeds / sizeof seeds[0]; i++) {
+        uint64_t step = 1;
+        while (run_seed(seeds[i], step, false))
+            step++;
+        print_message("seed %" PRIu64 ": power lost at each of %" PRIu64 " steps\n", seeds[i], step - 1);
+        assert_true(step > 20);
+    }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_seed_keeps_its_promises)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest all[] = {
+        cmocka_unit_test(every_step_can_be_the_last),
+        cmocka_unit_test(every_seed_keeps_its_promises),
+    };
+    const struct CMUnitTest one[] = {cmocka_unit_test(every_seed_keeps_its_promises)};
+    return getenv("SIM_SEED") ? cmocka_run_group_tests(one, NULL, NULL) : cmocka_run_group_tests(all, NULL, NULL);
 }
