@@ -99,7 +99,7 @@ static const char *const names[] = {
     "queryThreadPoolQueueCapacity", "readAheadBatchSizeFactorThreshold", "readAheadCacheEnable",
     "readAheadCacheExpireDuration", "readAheadCacheSizeThresholdRate", "readAheadMaxFactor",
     "readAheadMessageCountThreshold", "readAheadMessageSizeThreshold", "readAheadMinFactor",
-    "readOnlyCommitLogStorePaths", "readUnCommitted", "realTimeNotifyConsumerChange", "realTimePersistRocksDBConfig",
+    "readUnCommitted", "realTimeNotifyConsumerChange", "realTimePersistRocksDBConfig",
     "recallMessageEnable", "recheckReputOffsetFromCq", "recordGetMessageResult", "recoverConcurrently",
     "recoverThreadPoolNums", "redeleteHangedFileInterval", "regionId", "registerBrokerTimeoutMills",
     "registerNameServerPeriod", "rejectPullConsumerEnable", "rejectTransactionMessage", "replicasPerDiskPartition",

@@ -30,10 +30,16 @@ static double clamp(int percent, double low, double high)
     return ratio < low ? low : ratio > high ? high : ratio;
 }
 
+double clean_forcibly_ratio(int percent)
+{
+    return clamp(percent, 0.30, 0.85);
+}
+
 /* Between the two ratios a full store stays full, so that it does not waver. */
 static bool is_full(const struct clean_rules *rules, const struct clean_state *state)
 {
-    double warning = clamp(rules->warning_percent, 0.35, 0.90), forcibly = clamp(rules->forcibly_percent, 0.30, 0.85);
+    double warning = clamp(rules->warning_percent, 0.35, 0.90),
+           forcibly = clean_forcibly_ratio(rules->forcibly_percent);
     if (state->log_ratio > warning || state->queue_ratio > warning)
         return true;
     return state->was_full && (state->log_ratio > forcibly || state->queue_ratio > forcibly);
@@ -56,7 +62,7 @@ static void remove_files(const struct clean_rules *rules, const struct clean_sta
             return;
         out->removed++;
         /* One file makes the room that was missing; more would cost messages for nothing. */
-        if (state->no_room && state->log_ratio <= clamp(rules->forcibly_percent, 0.30, 0.85))
+        if (state->no_room && state->log_ratio <= clean_forcibly_ratio(rules->forcibly_percent))
             return;
     }
 }
@@ -64,7 +70,7 @@ static void remove_files(const struct clean_rules *rules, const struct clean_sta
 struct clean_outcome clean_round(const struct clean_rules *rules, const struct clean_state *state,
                                  const struct clean_hands *hands)
 {
-    double forcibly = clamp(rules->forcibly_percent, 0.30, 0.85), used = clamp(rules->max_used_percent, 0.10, 0.95);
+    double forcibly = clean_forcibly_ratio(rules->forcibly_percent), used = clamp(rules->max_used_percent, 0.10, 0.95);
     struct clean_outcome out = {.full = is_full(rules, state)};
     bool pressed = state->log_ratio > forcibly || state->queue_ratio > forcibly || state->no_room;
     bool space = pressed || state->log_ratio < 0 || state->log_ratio > used || state->queue_ratio < 0 ||

@@ -48,6 +48,8 @@ struct clean_outcome {
 
 /* Used part of the partition as Java rounds it: up to the next percent. -1 when it cannot be told. */
 double clean_disk_ratio(const struct fs *fs, const char *path);
+/* diskSpaceCleanForciblyRatio within the bounds that Java's broker has for it. */
+double clean_forcibly_ratio(int percent);
 bool clean_is_hour(const char *delete_when, int hour);
 struct clean_outcome clean_round(const struct clean_rules *rules, const struct clean_state *state,
                                  const struct clean_hands *hands);

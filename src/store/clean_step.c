@@ -15,6 +15,7 @@ enum {
     NO_ROOM_ROUND_MS = 1000, /* while the next commit log file cannot be made */
     MANUAL_ROUNDS = 20,
     SLICE_MS = 50,
+    PATH_SIZE = 4096,
 };
 
 static int64_t first_mtime(void *arg)
@@ -25,10 +26,11 @@ static int64_t first_mtime(void *arg)
 static int remove_first(void *arg)
 {
     struct store *s = arg;
-    int64_t min = clog_min(s->log);
+    char path[PATH_SIZE];
+    clog_file_path(s->log, clog_min(s->log), path, sizeof path);
     int r = clog_remove_first(s->log);
     if (r > 0)
-        LOG(LOG_INFO, "store", "deleted the expired commit log file %s/%020" PRId64, clog_dir(s->log), min);
+        LOG(LOG_INFO, "store", "deleted the expired commit log file %s", path);
     return r;
 }
 
@@ -66,19 +68,46 @@ static struct clean_rules rules_now(struct store *s, char **when)
 /* The next commit log file cannot be made, and not because the disk is broken. */
 static bool is_short_of_room(struct store *s)
 {
-    int64_t total, usable;
-    return clog_problem(s->log) && s->fs->space(s->fs, clog_dir(s->log), &total, &usable) == 0 &&
-           usable < clog_segment_size(s->log);
+    const struct log_dirs *dirs = clog_dirs(s->log);
+    bool known = false;
+    for (size_t i = 0; i < dirs->count; i++) {
+        int64_t total, usable;
+        if (dirs->items[i].read_only || s->fs->space(s->fs, dirs->items[i].path, &total, &usable))
+            continue;
+        if (usable >= clog_segment_size(s->log))
+            return false;
+        known = true;
+    }
+    return known && clog_problem(s->log) != NULL;
 }
 
-static struct clean_state state_now(struct store *s)
+/* The emptiest of the log's folders decides what is done, as in Java; a full one gets no new file while another can
+ * take it. */
+static double log_ratio(struct store *s, int forcibly_percent)
+{
+    const struct log_dirs *dirs = clog_dirs(s->log);
+    double least = -1;
+    for (size_t i = 0; i < dirs->count; i++) {
+        struct log_dir *dir = &dirs->items[i];
+        double ratio = clean_disk_ratio(s->fs, dir->path);
+        if (dir->read_only)
+            continue;
+        log_dir_set_full(dir, ratio > clean_forcibly_ratio(forcibly_percent));
+        log_dir_set_failed(dir, false); /* tried again when its turn comes */
+        if (ratio >= 0 && (least < 0 || ratio < least))
+            least = ratio;
+    }
+    return least;
+}
+
+static struct clean_state state_now(struct store *s, const struct clean_rules *rules)
 {
     struct clean_state state = {.now_ms = s->fs->now_ms(s->fs)};
     time_t seconds = (time_t)(state.now_ms / 1000);
     struct tm tm;
     localtime_r(&seconds, &tm);
     state.hour = tm.tm_hour;
-    state.log_ratio = clean_disk_ratio(s->fs, clog_dir(s->log));
+    state.log_ratio = log_ratio(s, rules->forcibly_percent);
     state.queue_ratio = clean_disk_ratio(s->fs, s->conf.storePathRootDir);
     state.no_room = is_short_of_room(s);
     state.was_full = __atomic_load_n(&s->flags, __ATOMIC_ACQUIRE) & STORE_DISK_FULL;
@@ -131,7 +160,7 @@ void clean_step(struct store *s)
         return;
     char *when;
     struct clean_rules rules = rules_now(s, &when);
-    struct clean_state state = state_now(s);
+    struct clean_state state = state_now(s, &rules);
     struct clean_hands hands = {s, first_mtime, remove_first, pause_removing};
     struct clean_outcome out = clean_round(&rules, &state, &hands);
     free(when);

@@ -1,6 +1,7 @@
 #include "store/commitlog.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -65,7 +66,21 @@ int64_t clog_segment_size(const struct commitlog *log)
 
 const char *clog_dir(const struct commitlog *log)
 {
-    return log->dir;
+    return log->dirs.text;
+}
+
+const struct log_dirs *clog_dirs(const struct commitlog *log)
+{
+    return &log->dirs;
+}
+
+void clog_file_path(struct commitlog *log, int64_t offset, char *out, size_t size)
+{
+    int64_t base = offset - offset % log->segment_size;
+    struct log_segment *seg = clog_pin(log, offset);
+    snprintf(out, size, "%s/%020" PRId64, seg ? seg->dir->path : log->dirs.items[0].path, base);
+    if (seg)
+        seg_release(seg);
 }
 
 size_t clog_segments(const struct commitlog *log)

@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "message/message.h"
 #include "os/fs.h"
+#include "store/log_dirs.h"
 
 struct commitlog;
 
@@ -26,6 +27,7 @@ struct log_segment {
     int64_t base; /* log offset of the first byte */
     int64_t size;
     int fd;
+    struct log_dir *dir; /* where its file is */
     const uint8_t *map;
     int refs;       /* atomic; one is the log's own */
     int64_t zeroed; /* atomic: the file's blocks below were written once (clog_prewrite) */
@@ -34,16 +36,20 @@ struct log_segment {
 
 enum { CLOG_TAIL_RESERVE = 8 }; /* the blank record's place at the end of each segment */
 
-/* Loads the files of dir (made when absent) without looking into them: the end is the end of the last file until
- * clog_set_end. */
-int clog_open(struct commitlog **out, const struct fs *fs, const char *dir, int64_t segment_size, struct err *err);
+/* Loads the files of the folders (made when absent) without looking into them: the end is the end of the last file
+ * until clog_set_end. dirs, read_only: see log_dirs.h. */
+int clog_open(struct commitlog **out, const struct fs *fs, const char *dirs, const char *read_only,
+              int64_t segment_size, struct err *err);
 void clog_close(struct commitlog *log); /* nothing may be pinned any more */
 
 int64_t clog_min(const struct commitlog *log);     /* offset of the first byte there */
 int64_t clog_max(const struct commitlog *log);     /* append position: everything below can be read */
 int64_t clog_flushed(const struct commitlog *log); /* everything below is on the disk */
 int64_t clog_segment_size(const struct commitlog *log);
-const char *clog_dir(const struct commitlog *log);
+const char *clog_dir(const struct commitlog *log); /* its folders, for texts and log_files_open */
+const struct log_dirs *clog_dirs(const struct commitlog *log);
+/* Path of the file that holds, or would hold, the offset. */
+void clog_file_path(struct commitlog *log, int64_t offset, char *out, size_t size);
 size_t clog_segments(const struct commitlog *log);
 
 /* The segment holding the offset, pinned; NULL when there is none. */

@@ -13,9 +13,9 @@
 
 enum { PATH_SIZE = 4096, NAME_LEN = 20, WIPE_SHORT = 1 << 20 };
 
-static void segment_path(const struct commitlog *log, int64_t base, char out[PATH_SIZE])
+static void segment_path(const struct log_dir *dir, int64_t base, char out[PATH_SIZE])
 {
-    snprintf(out, PATH_SIZE, "%s/%020" PRId64, log->dir, base);
+    snprintf(out, PATH_SIZE, "%s/%020" PRId64, dir->path, base);
 }
 
 static void free_segment(struct log_segment *seg)
@@ -29,16 +29,18 @@ static void free_segment(struct log_segment *seg)
 }
 
 /* Opens (create: makes) and maps the segment at base. */
-static int open_segment(struct commitlog *log, int64_t base, bool create, struct log_segment **out)
+static int open_segment(struct commitlog *log, struct log_dir *dir, int64_t base, bool create, struct log_segment **out)
 {
     const struct fs *fs = log->fs;
     char path[PATH_SIZE];
-    segment_path(log, base, path);
+    segment_path(dir, base, path);
     struct log_segment *seg = calloc(1, sizeof *seg);
     if (seg == NULL)
         return -ENOMEM;
-    *seg = (struct log_segment){.log = log, .base = base, .size = log->segment_size, .refs = 1};
+    *seg = (struct log_segment){.log = log, .base = base, .size = log->segment_size, .dir = dir, .refs = 1};
     int r = seg->fd = fs->open(fs, path, FS_WRITE | (create ? FS_CREATE | FS_TRUNCATE : 0));
+    if ((r == -EROFS || r == -EACCES) && dir->read_only)
+        r = seg->fd = fs->open(fs, path, FS_READ);
     if (r >= 0 && create) {
         /* Full size first: a crash leaves an empty or a whole file, which every reader of the directory understands. */
         r = fs->truncate(fs, seg->fd, seg->size);
@@ -47,7 +49,7 @@ static int open_segment(struct commitlog *log, int64_t base, bool create, struct
         if (r == 0)
             r = fs->datasync(fs, seg->fd);
         if (r == 0 && !MUTANT(NO_SEGMENT_NAME_SYNC))
-            r = fs->sync_dir(fs, log->dir);
+            r = fs->sync_dir(fs, dir->path);
     }
     if (r >= 0) {
         void *map;
@@ -104,6 +106,26 @@ static void prewrite(struct commitlog *log)
         clog_prewrite_segment(log, seg, 0);
 }
 
+/* In the folder whose turn it is; in another one when that fails. */
+static int make_segment(struct commitlog *log, int64_t base)
+{
+    int r = -ENOSPC;
+    for (size_t tries = 0; tries < log->dirs.writable; tries++) {
+        struct log_dir *dir = log_dirs_choose(&log->dirs, base / log->segment_size);
+        struct log_segment *seg;
+        r = open_segment(log, dir, base, true, &seg);
+        if (r == 0) {
+            __atomic_store_n(&log->next, seg, __ATOMIC_RELEASE);
+            return 0;
+        }
+        if (log->dirs.writable > 1)
+            LOG_LIMITED(LOG_ERROR, "store", "cannot make the next commit log file in %s: %s; using another folder",
+                        dir->path, strerror(-r));
+        log_dir_set_failed(dir, true);
+    }
+    return r;
+}
+
 int clog_prepare(struct commitlog *log)
 {
     int r = wipe_torn(log);
@@ -111,10 +133,7 @@ int clog_prepare(struct commitlog *log)
         pthread_mutex_lock(&log->table_lock);
         int64_t base = log->count ? log->segs[log->count - 1]->base + log->segment_size : log->written;
         pthread_mutex_unlock(&log->table_lock);
-        struct log_segment *seg;
-        r = open_segment(log, base, true, &seg);
-        if (r == 0)
-            __atomic_store_n(&log->next, seg, __ATOMIC_RELEASE);
+        r = make_segment(log, base);
     }
     __atomic_store_n(&log->prepare_error, r, __ATOMIC_RELEASE);
     pthread_mutex_lock(&log->next_lock);
@@ -146,14 +165,18 @@ static bool parse_name(const char *name, int64_t *base)
     return s.len == NAME_LEN && s.ptr[0] >= '0' && s.ptr[0] <= '9' && str_to_i64(s, base);
 }
 
-/* Checks name, place and size of one file and takes it. */
-static int load_file(struct commitlog *log, const char *name, bool last, struct err *err)
+/* A file of one of the folders. */
+struct found {
+    int64_t base;
+    struct log_dir *dir;
+};
+
+/* Checks place and size of one file and takes it. */
+static int load_file(struct commitlog *log, const struct found *f, bool last, struct err *err)
 {
     char path[PATH_SIZE];
-    int64_t base;
-    snprintf(path, sizeof path, "%s/%s", log->dir, name);
-    if (!parse_name(name, &base))
-        return err_set(err, EINVAL, "%s is no commit log file: move it out of the folder", path);
+    int64_t base = f->base;
+    segment_path(f->dir, base, path);
     struct fs_stat st;
     int r = log->fs->stat(log->fs, path, &st);
     if (r)
@@ -171,43 +194,123 @@ static int load_file(struct commitlog *log, const char *name, bool last, struct 
     const struct log_segment *before = clog_tail(log);
     if (before && base != before->base + log->segment_size)
         return err_set(err, EINVAL, "a commit log file is missing in %s: %020" PRId64 " should come before %s",
-                       log->dir, before->base + log->segment_size, name);
+                       clog_dir(log), before->base + log->segment_size, path);
     struct log_segment *seg;
-    r = open_segment(log, base, false, &seg);
+    r = open_segment(log, f->dir, base, false, &seg);
     if (r)
         return err_sys(err, -r, "cannot open commit log file %s", path);
     if (!clog_add_segment(log, seg)) {
         free_segment(seg);
-        return err_sys(err, ENOMEM, "cannot load the commit log in %s", log->dir);
+        return err_sys(err, ENOMEM, "cannot load the commit log in %s", clog_dir(log));
     }
     return 0;
 }
 
-int clog_open(struct commitlog **out, const struct fs *fs, const char *dir, int64_t segment_size, struct err *err)
+/* Adds the files of one folder to the list. */
+static int find_files(struct commitlog *log, struct log_dir *dir, struct found **list, size_t *n, struct err *err)
+{
+    char **names = NULL;
+    size_t count = 0;
+    int r = dir->read_only ? 0 : fs_mkdirs(log->fs, dir->path);
+    if (r == 0)
+        r = fs_list_sorted(log->fs, dir->path, false, &names, &count);
+    if (r)
+        return err_sys(err, -r, "cannot use the commit log folder %s", dir->path);
+    struct found *grown = realloc(*list, (*n + count + 1) * sizeof *grown);
+    if (grown)
+        *list = grown;
+    else
+        r = err_sys(err, ENOMEM, "cannot load the commit log in %s", dir->path);
+    for (size_t i = 0; i < count && r == 0; i++) {
+        struct found *f = &(*list)[*n];
+        f->dir = dir;
+        if (parse_name(names[i], &f->base))
+            (*n)++;
+        else
+            r = err_set(err, EINVAL, "%s/%s is no commit log file: move it out of the folder", dir->path, names[i]);
+    }
+    fs_names_free(names, count);
+    return r;
+}
+
+static int by_base(const void *a, const void *b)
+{
+    int64_t x = ((const struct found *)a)->base, y = ((const struct found *)b)->base;
+    return x < y ? -1 : x > y;
+}
+
+/* Nothing was ever written into it: the making of the file failed, and another folder got it. */
+static bool is_unused(struct commitlog *log, const char *path)
+{
+    uint8_t head[8], none[8] = {0};
+    struct fs_stat st;
+    if (log->fs->stat(log->fs, path, &st) || st.size != log->segment_size)
+        return true;
+    int fd = log->fs->open(log->fs, path, FS_READ);
+    bool unused = fd >= 0 && fs_read_all(log->fs, fd, head, sizeof head, 0) == 0 && memcmp(head, none, 8) == 0;
+    if (fd >= 0)
+        log->fs->close(log->fs, fd);
+    return unused;
+}
+
+/* Of two files with one name, in two folders, the unused one goes. */
+static int drop_twins(struct commitlog *log, struct found *list, size_t *n, struct err *err)
+{
+    for (size_t i = 0; i + 1 < *n;) {
+        char path[2][PATH_SIZE];
+        segment_path(list[i].dir, list[i].base, path[0]);
+        segment_path(list[i + 1].dir, list[i + 1].base, path[1]);
+        if (list[i].base != list[i + 1].base) {
+            i++;
+            continue;
+        }
+        size_t twin = is_unused(log, path[0]) ? 0 : 1;
+        if (twin == 1 && !is_unused(log, path[1]))
+            return err_set(err, EINVAL, "the commit log file %s is there a second time as %s: move one of them away",
+                           path[0], path[1]);
+        LOG(LOG_WARN, "store", "removing the unused file %s: its making was interrupted", path[twin]);
+        int r = log->fs->unlink(log->fs, path[twin]);
+        if (r)
+            return err_sys(err, -r, "cannot remove the unused commit log file %s", path[twin]);
+        memmove(&list[i + twin], &list[i + twin + 1], (*n - i - twin - 1) * sizeof *list);
+        (*n)--;
+    }
+    return 0;
+}
+
+static int load_files(struct commitlog *log, struct err *err)
+{
+    struct found *list = NULL;
+    size_t n = 0;
+    int r = 0;
+    for (size_t i = 0; i < log->dirs.count && r == 0; i++)
+        r = find_files(log, &log->dirs.items[i], &list, &n, err);
+    if (r == 0 && n)
+        qsort(list, n, sizeof *list, by_base);
+    if (r == 0)
+        r = drop_twins(log, list, &n, err);
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = load_file(log, &list[i], i + 1 == n, err);
+    free(list);
+    return r;
+}
+
+int clog_open(struct commitlog **out, const struct fs *fs, const char *dirs, const char *read_only,
+              int64_t segment_size, struct err *err)
 {
     struct commitlog *log = calloc(1, sizeof *log);
-    if (log == NULL || (log->dir = strdup(dir)) == NULL) {
+    if (log == NULL)
+        return err_sys(err, ENOMEM, "cannot open the commit log in %s", dirs);
+    if (log_dirs_make(&log->dirs, dirs, read_only, err)) {
         free(log);
-        return err_sys(err, ENOMEM, "cannot open the commit log in %s", dir);
+        return -1;
     }
     log->fs = fs;
     log->segment_size = segment_size;
     mutex_init_adaptive(&log->table_lock);
     pthread_mutex_init(&log->next_lock, NULL);
     pthread_cond_init(&log->next_ready, NULL);
-    char **names = NULL;
-    size_t count = 0;
-    int r = fs_mkdirs(fs, dir);
-    if (r == 0)
-        r = fs_list_sorted(fs, dir, false, &names, &count);
-    if (r) {
-        clog_close(log);
-        return err_sys(err, -r, "cannot use the commit log folder %s", dir);
-    }
-    for (size_t i = 0; i < count && r == 0; i++)
-        r = load_file(log, names[i], i + 1 == count, err);
-    fs_names_free(names, count);
-    if (r) {
+    if (load_files(log, err)) {
         clog_close(log);
         return -1;
     }
@@ -227,7 +330,7 @@ void clog_close(struct commitlog *log)
     if (log->next)
         free_segment(log->next);
     free(log->segs);
-    free(log->dir);
+    log_dirs_free(&log->dirs);
     pthread_mutex_destroy(&log->table_lock);
     pthread_mutex_destroy(&log->next_lock);
     pthread_cond_destroy(&log->next_ready);
@@ -241,8 +344,10 @@ static int remove_last(struct commitlog *log)
 {
     char path[PATH_SIZE];
     struct log_segment *seg = clog_tail(log);
-    segment_path(log, seg->base, path);
+    segment_path(seg->dir, seg->base, path);
     int r = log->fs->unlink(log->fs, path);
+    if (r == 0)
+        r = log->fs->sync_dir(log->fs, seg->dir->path);
     if (r)
         return r;
     pthread_mutex_lock(&log->table_lock);
@@ -270,7 +375,7 @@ static int wipe_rest(struct commitlog *log, struct log_segment *seg, int64_t at)
     int r = fs_write_zeros(fs, seg->fd, at, end - at);
     if (r == 0)
         r = fs->sync_range(fs, seg->fd, at, end - at);
-    return r ? r : fs->sync_dir(fs, log->dir);
+    return r ? r : fs->sync_dir(fs, seg->dir->path);
 }
 
 /* An empty log gets its first segment here, so that there always is a last one. */
@@ -287,27 +392,24 @@ static int make_first(struct commitlog *log)
 int clog_set_end(struct commitlog *log, int64_t end, int64_t flushed, bool rest_is_zero, struct err *err)
 {
     int r = 0;
-    bool removed = false;
-    while (r == 0 && log->count && clog_tail(log)->base > end) {
+    while (r == 0 && log->count && clog_tail(log)->base > end)
         r = remove_last(log);
-        removed = true;
-    }
-    if (r == 0 && removed)
-        r = log->fs->sync_dir(log->fs, log->dir);
     if (r)
-        return err_sys(err, -r, "cannot remove a commit log file behind the end of the log in %s", log->dir);
+        return err_sys(err, -r, "cannot remove a commit log file behind the end of the log in %s", clog_dir(log));
     log->written = end;
     log->flushed = flushed < end ? flushed : end;
     struct log_segment *last = clog_tail(log);
     if (last) {
         last->zeroed = end - last->base;
         r = rest_is_zero ? 0 : wipe_rest(log, last, end - last->base);
-        return r ? err_sys(err, -r, "cannot clear the end of commit log file %s/%020" PRId64, log->dir, last->base) : 0;
+        return r ? err_sys(err, -r, "cannot clear the end of commit log file %s/%020" PRId64, last->dir->path,
+                           last->base)
+                 : 0;
     }
     log->min = end;
     r = make_first(log);
     if (r)
-        return err_sys(err, -r, "cannot make the first commit log file in %s (%" PRId64 " bytes)", log->dir,
+        return err_sys(err, -r, "cannot make the first commit log file in %s (%" PRId64 " bytes)", clog_dir(log),
                        log->segment_size);
     return 0;
 }
@@ -338,7 +440,7 @@ int clog_remove_first(struct commitlog *log)
     if (seg == NULL)
         return 0;
     char path[PATH_SIZE];
-    segment_path(log, seg->base, path);
+    segment_path(seg->dir, seg->base, path);
     int r = log->fs->unlink(log->fs, path);
     seg_release(seg);
     return r ? r : 1;

@@ -12,7 +12,7 @@
 
 struct commitlog {
     const struct fs *fs;
-    char *dir;
+    struct log_dirs dirs;
     int64_t segment_size;
 
     pthread_mutex_t table_lock;

@@ -17,6 +17,7 @@
 enum {
     PERSIST_EVERY = 64 << 20, /* bytes of log between two rounds of writing rebuilt queue entries */
     PROGRESS_MS = 3000,
+    PATH_SIZE = 4096,
 };
 
 /* No queue gets that long; a larger number would overflow as a position in its files. */
@@ -234,13 +235,14 @@ static int check_end(struct recovery *r, int64_t end, struct err *err)
                 "the commit log is cut at offset %" PRId64 ": behind it files were not written completely", end);
         return 0;
     }
-    int64_t size = clog_segment_size(s->log), base = end - (end - clog_min(s->log)) % size;
+    char path[PATH_SIZE];
+    clog_file_path(s->log, end, path, sizeof path);
     return err_set(
         err, EILSEQ,
-        "the commit log is damaged: %s/%020" PRId64 " holds no valid message at position %" PRId64
+        "the commit log is damaged: %s holds no valid message at position %" PRId64
         " although later messages were stored; run 'crocket store check' on the directory, then restore the file "
         "from a copy or a replica",
-        clog_dir(s->log), base, end - base);
+        path, end % clog_segment_size(s->log));
 }
 
 static void publish_all(void *arg, struct cq *q)

@@ -113,12 +113,11 @@ static int open_index(struct store *s, struct err *err)
 static int open_log(struct store *s, struct err *err)
 {
     const char *set = s->conf.storePathCommitLog;
-    if (set && strchr(set, ','))
-        return err_set(err, EINVAL, "storePathCommitLog=%s: several folders are not supported, name one", set);
     char *dir = set ? NULL : path_of(s->conf.storePathRootDir, "commitlog");
     if (set == NULL && dir == NULL)
         return err_sys(err, ENOMEM, "cannot open the store");
-    int r = clog_open(&s->log, s->fs, set ? set : dir, s->conf.mappedFileSizeCommitLog, err);
+    int r = clog_open(&s->log, s->fs, set ? set : dir, s->conf.readOnlyCommitLogStorePaths,
+                      s->conf.mappedFileSizeCommitLog, err);
     free(dir);
     return r;
 }
@@ -395,6 +394,23 @@ int store_update_conf(struct store *s, struct str name, struct str value, struct
     return r;
 }
 
+/* Of the folder of the commit log with the most room: the one that decides. */
+static void disk_stats(struct store *s, struct store_stats *out)
+{
+    const struct log_dirs *dirs = clog_dirs(s->log);
+    for (size_t i = 0; i < dirs->count; i++) {
+        int64_t total, usable;
+        if (dirs->items[i].read_only || s->fs->space(s->fs, dirs->items[i].path, &total, &usable) || total <= 0)
+            continue;
+        double ratio = 1.0 - (double)usable / (double)total;
+        if (out->disk_total && ratio >= out->disk_ratio)
+            continue;
+        out->disk_ratio = ratio;
+        out->disk_total = total;
+        out->disk_free = usable;
+    }
+}
+
 void store_stats(struct store *s, struct store_stats *out)
 {
     memset(out, 0, sizeof *out);
@@ -415,6 +431,20 @@ void store_stats(struct store *s, struct store_stats *out)
     out->put_lock_held_ms = since ? clock_mono_ms() - since : 0;
     out->not_writable_because = store_not_writable(s);
     out->writable = out->not_writable_because == NULL;
-    if (s->fs->space(s->fs, clog_dir(s->log), &out->disk_total, &out->disk_free) == 0 && out->disk_total > 0)
-        out->disk_ratio = 1.0 - (double)out->disk_free / (double)out->disk_total;
+    disk_stats(s, out);
+}
+
+const char *store_log_dir(struct store *s, size_t n, double *used)
+{
+    const struct log_dirs *dirs = clog_dirs(s->log);
+    for (size_t i = 0; i < dirs->count; i++) {
+        const struct log_dir *dir = &dirs->items[i];
+        int64_t total, usable;
+        if (dir->read_only || n--)
+            continue;
+        bool known = s->fs->space(s->fs, dir->path, &total, &usable) == 0 && total > 0;
+        *used = known ? 1.0 - (double)usable / (double)total : -1;
+        return dir->path;
+    }
+    return NULL;
 }

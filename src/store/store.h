@@ -105,6 +105,10 @@ void store_batch_commit(struct store_batch *b, put_done_fn done, void *arg);
  * the result physical_offsets is NULL: the record begins at end_offset - bytes. r may be NULL. */
 enum put_status store_put(struct store *s, const struct store_msg *m, struct put_result *r);
 
+/* Why messages are not taken now, as a text for the one who sent one; NULL: they are. Neither asks the disk. */
+const char *store_not_writable(const struct store *s); /* until somebody or the next round of cleaning helps */
+const char *store_busy(const struct store *s);         /* for a while: the disk takes too long */
+
 int64_t store_flushed(const struct store *s); /* durable up to here */
 /* Waits until the log is durable up to there; false when it took too long (syncFlushTimeout). May block. */
 bool store_wait_flushed(struct store *s, int64_t physical_offset);
@@ -255,5 +259,8 @@ struct store_stats {
     const char *not_writable_because; /* text or NULL */
 };
 void store_stats(struct store *s, struct store_stats *out);
+/* Path of the n-th folder that new commit log files are made in, and the used part of its partition (-1: not known).
+ * NULL: there are no more. */
+const char *store_log_dir(struct store *s, size_t n, double *used);
 
 #endif

@@ -18,7 +18,9 @@ enum store_role { ROLE_ASYNC_MASTER, ROLE_SYNC_MASTER, ROLE_SLAVE };
  * E(name, names, default, live, doc) */
 #define STORE_CONF_KEYS(B, I, L, S, E)                                                                                 \
     S(storePathRootDir, NULL, false, "folder of all the store keeps")                                                  \
-    S(storePathCommitLog, NULL, false, "folder of the commit log; commitlog under storePathRootDir when not set")      \
+    S(storePathCommitLog, NULL, false,                                                                                 \
+      "folders of the commit log, separated by , (default: commitlog under the root)")                                 \
+    S(readOnlyCommitLogStorePaths, NULL, false, "folders with commit log files in which nothing new is made")          \
     E(flushDiskType, flush_types, "ASYNC_FLUSH", false, "SYNC_FLUSH answers a send after its message is on the disk")  \
     E(brokerRole, roles, "ASYNC_MASTER", false, "part this broker plays in replication")                               \
     I(mappedFileSizeCommitLog, "1073741824", 4096, INT32_MAX, false, "bytes of one commit log file")                   \

@@ -48,8 +48,9 @@ bool store_record_ok(const struct store *s, const struct msg_view *v)
 
 static const char *log_place(const struct store *s, int64_t offset, char out[PLACE_SIZE])
 {
-    int64_t size = clog_segment_size(s->log), base = offset - offset % size;
-    snprintf(out, PLACE_SIZE, "%s/%020" PRId64 " position %" PRId64, clog_dir(s->log), base, offset - base);
+    clog_file_path(s->log, offset, out, PLACE_SIZE);
+    size_t n = strlen(out);
+    snprintf(out + n, PLACE_SIZE - n, " position %" PRId64, offset % clog_segment_size(s->log));
     return out;
 }
 

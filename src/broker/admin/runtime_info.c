@@ -92,14 +92,14 @@ static void put_latencies(struct jw *w)
 
 static void put_store(struct jw *w, struct broker *b, const struct store_stats *st)
 {
-    const struct store_conf *c = b->store_conf;
     char key[4200], one[32], two[32];
+    const char *path;
+    double ratio;
     put(w, "commitLogDiskRatio", "%.4f", st->disk_ratio);
-    if (c->storePathCommitLog)
-        snprintf(key, sizeof key, "commitLogDiskRatio_%s", c->storePathCommitLog);
-    else
-        snprintf(key, sizeof key, "commitLogDiskRatio_%s/commitlog", c->storePathRootDir);
-    put(w, key, "%.4f", st->disk_ratio);
+    for (size_t i = 0; (path = store_log_dir(b->store, i, &ratio)) != NULL; i++) {
+        snprintf(key, sizeof key, "commitLogDiskRatio_%s", path);
+        put(w, key, "%.4f", ratio);
+    }
     put(w, "consumeQueueDiskRatio", "%.4f", st->disk_ratio);
     put(w, "commitLogMinOffset", "%" PRId64, st->log_min);
     put(w, "commitLogMaxOffset", "%" PRId64, st->log_max);

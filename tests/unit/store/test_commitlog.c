@@ -12,7 +12,7 @@ static struct commitlog *open_log(const struct fs *fs, int64_t end)
 {
     struct commitlog *log;
     struct err err = {0};
-    int r = clog_open(&log, fs, "/log", SIZE, &err);
+    int r = clog_open(&log, fs, "/log", NULL, SIZE, &err);
     if (r == 0)
         r = clog_set_end(log, end, end, false, &err);
     if (r)
@@ -172,11 +172,11 @@ static void strange_files_are_refused_by_name(void **state)
         put_record(log, 1500);
     clog_close(log);
     assert_int_equal(fs_replace(fs, "/log/notes.txt", "x", 1), 0);
-    assert_int_equal(clog_open(&log, fs, "/log", SIZE, &err), -1);
+    assert_int_equal(clog_open(&log, fs, "/log", NULL, SIZE, &err), -1);
     assert_non_null(strstr(err.text, "/log/notes.txt"));
     fs->unlink(fs, "/log/notes.txt");
     fs->unlink(fs, "/log/00000000000000004096");
-    assert_int_equal(clog_open(&log, fs, "/log", SIZE, &err), -1);
+    assert_int_equal(clog_open(&log, fs, "/log", NULL, SIZE, &err), -1);
     assert_non_null(strstr(err.text, "00000000000000004096"));
     fs_sim_free(sim);
 }
