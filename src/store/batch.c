@@ -368,6 +368,19 @@ static size_t append_run(struct store_batch *b, size_t from)
     return b->n_puts;
 }
 
+/* False: it took so long that whoever waits on had better do something else. */
+static bool take_append_lock(struct store *s)
+{
+    struct timespec until;
+    if (pthread_mutex_trylock(&s->append_lock) == 0)
+        return true;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + s->conf.osPageCacheBusyTimeOutMills % 1000 * 1000000;
+    until.tv_sec += (time_t)(s->conf.osPageCacheBusyTimeOutMills / 1000 + ns / 1000000000);
+    until.tv_nsec = (long)(ns % 1000000000);
+    return pthread_mutex_clocklock(&s->append_lock, CLOCK_MONOTONIC, &until) == 0;
+}
+
 static void refuse_all(struct store_batch *b, enum put_status status)
 {
     for (size_t i = 0; i < b->n_puts; i++)
@@ -378,7 +391,10 @@ static void append_all(struct store_batch *b)
 {
     struct store *s = b->s;
     int64_t since = clock_mono_ms();
-    pthread_mutex_lock(&s->append_lock);
+    if (!take_append_lock(s)) {
+        refuse_all(b, PUT_PAGE_CACHE_BUSY);
+        return;
+    }
     __atomic_store_n(&s->append_since, since, __ATOMIC_RELAXED);
     b->store_time = stamp(s);
     for (size_t i = 0; i < b->n_queues; i++)
@@ -445,11 +461,25 @@ static void reset(struct store_batch *b)
     }
 }
 
-/* The append lock has been held for so long that waiting for it would stop the caller's other work. */
-static bool is_stuck(struct store *s)
+static bool is_overdue(const struct store *s, const int64_t *since)
 {
-    int64_t since = __atomic_load_n(&s->append_since, __ATOMIC_RELAXED);
-    return since && clock_mono_ms() - since >= s->conf.osPageCacheBusyTimeOutMills;
+    int64_t begun = __atomic_load_n(since, __ATOMIC_RELAXED);
+    return begun && clock_mono_ms() - begun >= s->conf.osPageCacheBusyTimeOutMills;
+}
+
+/* Waiting for the append lock would stop the caller's other work; behind a sync that does not end more and more senders
+ * would wait, and be told after all that it took too long. */
+const char *store_busy(const struct store *s)
+{
+    if (is_overdue(s, &s->append_since))
+        return "[PC_SYNCHRONIZED]broker busy, start flow control for a while: the disk holds up an append to the "
+               "commit "
+               "log (osPageCacheBusyTimeOutMills)";
+    if (s->sync_flush && is_overdue(s, &s->sync_since))
+        return "[PC_SYNCHRONIZED]broker busy, start flow control for a while: the disk holds up a sync of the commit "
+               "log "
+               "(osPageCacheBusyTimeOutMills)";
+    return NULL;
 }
 
 void store_batch_commit(struct store_batch *b, put_done_fn done, void *arg)
@@ -459,7 +489,7 @@ void store_batch_commit(struct store_batch *b, put_done_fn done, void *arg)
         return;
     if (store_not_writable(s))
         refuse_all(b, PUT_SERVICE_NOT_AVAILABLE);
-    else if (is_stuck(s))
+    else if (store_busy(s))
         refuse_all(b, PUT_PAGE_CACHE_BUSY);
     else {
         append_all(b);

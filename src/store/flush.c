@@ -88,7 +88,9 @@ void flusher_step(struct store *s)
     pthread_mutex_unlock(&s->append_lock);
     if (target <= clog_flushed(s->log))
         return;
+    __atomic_store_n(&s->sync_since, clock_mono_ms(), __ATOMIC_RELAXED);
     int r = clog_sync(s->log, target);
+    __atomic_store_n(&s->sync_since, 0, __ATOMIC_RELAXED);
     if (r) {
         store_die(s, "syncing the commit log failed", -r);
         return;

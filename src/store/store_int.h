@@ -60,6 +60,7 @@ struct store {
     pthread_mutex_t append_lock;
     int64_t last_store_time;         /* under append_lock */
     int64_t append_since;            /* atomic: monotonic ms at which the append lock was taken, 0 = free */
+    int64_t sync_since;              /* atomic: monotonic ms at which the flusher's sync began, 0 = none runs */
     struct pending_publish *pending; /* ring, under append_lock */
     size_t pending_cap, pending_head, pending_count;
     uint32_t flags; /* atomic store_flag bits */
@@ -109,7 +110,6 @@ static inline bool store_stopping(struct store *s)
 
 void store_flag_set(struct store *s, enum store_flag bit);
 void store_flag_clear(struct store *s, enum store_flag bit);
-const char *store_not_writable(const struct store *s); /* NULL or why */
 /* Reports a failure after which nothing may be promised, once. */
 void store_die(struct store *s, const char *what, int code);
 

@@ -133,17 +133,16 @@ int32_t put_failure(struct broker *b, enum put_status status, const char **remar
         *remark = "the message is illegal, maybe msg body or properties length not matched. msg body length limit "
                   "maxMessageSize (4194304 by default), msg properties length limit 32KB.";
         return RESP_MESSAGE_ILLEGAL;
-    case PUT_SERVICE_NOT_AVAILABLE: {
-        struct store_stats s;
-        store_stats(b->store, &s);
-        *remark = s.not_writable_because
-                      ? s.not_writable_because
-                      : "service not available now. It may be caused by one of the following reasons: the "
-                        "broker's disk is full, messages are put to the slave, or the store is stopping.";
+    case PUT_SERVICE_NOT_AVAILABLE:
+        *remark = store_not_writable(b->store);
+        if (*remark == NULL)
+            *remark = "service not available now. It may be caused by one of the following reasons: the "
+                      "broker's disk is full, messages are put to the slave, or the store is stopping.";
         return RESP_SERVICE_NOT_AVAILABLE;
-    }
     case PUT_PAGE_CACHE_BUSY:
-        *remark = "[PC_SYNCHRONIZED]broker busy, start flow control for a while";
+        *remark = store_busy(b->store);
+        if (*remark == NULL)
+            *remark = "[PC_SYNCHRONIZED]broker busy, start flow control for a while";
         return RESP_SYSTEM_BUSY;
     default:
         *remark = "UNKNOWN_ERROR: the message was not stored";
