@@ -129,7 +129,8 @@ static bool is_torn(const struct recovery *r, const struct cq *q, const struct m
     const struct checkpoint *c = &r->s->ckpt;
     int64_t base;
     int32_t messages;
-    return c->have_marks && offset >= c->log_mark && cq_is_batch(q) && (v->m.sys_flag & MSG_FLAG_INNER_BATCH) &&
+    bool unsynced = c->have_marks ? offset >= c->log_mark : r->s->after_crash;
+    return unsynced && cq_is_batch(q) && (v->m.sys_flag & MSG_FLAG_INNER_BATCH) &&
            !msg_inner_batch(v->m.properties, &base, &messages);
 }
 
