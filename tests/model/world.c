@@ -165,6 +165,7 @@ void world_make(struct world *w, uint64_t seed, bool verbose)
     set(w, "maxHashSlotNum", "200");
     set(w, "maxIndexNum", "800");
     set(w, "mappedFileSizeTimerLog", "65536");
+    set(w, "timerFlushIntervalMs", "3000");
     set(w, "flushDiskType", w->sync ? "SYNC_FLUSH" : "ASYNC_FLUSH");
     set(w, "enableRetryTopicV2", dice(w, 2) ? "true" : "false");
     set(w, "timerPrecisionMs", dice(w, 2) ? "1000" : "100");
