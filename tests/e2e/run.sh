@@ -14,6 +14,7 @@
 #   exchange  one store directory opened in turn by Java and by the server under test, after clean stops and after kill -9
 #   timer     messages with a delivery time over stops and kill -9
 #   stream    batch topics and light message queues, and one store directory with both opened in turn by Java and the server under test
+#   restart   every feature with a restart in its middle: clean, kill -9, from Java to the server under test and back
 #   kill      kill -9 during production, with asynchronous and synchronous flush
 #
 # Needs a JDK 11 or later, Maven and Go; downloads only through them. Everything it makes is under build/e2e.
@@ -25,7 +26,8 @@ E2E_DIR=$(cd "$(dirname "$0")" && pwd)
 . "$E2E_DIR/lib.sh"
 . "$E2E_DIR/oracle.sh"
 . "$E2E_DIR/crocket.sh"
-for part in java go admin filter filterserver exchange timer stream kill; do . "$E2E_DIR/parts/$part.sh"; done
+E2E_PARTS='java go admin filter filterserver exchange timer stream restart kill'
+for part in $E2E_PARTS; do . "$E2E_DIR/parts/$part.sh"; done
 
 kind=crocket
 case ${1:-} in
@@ -38,11 +40,11 @@ oracle | crocket)
     exit 0
     ;;
 esac
-[ $# -gt 0 ] || set -- java go admin filter filterserver exchange timer stream kill
+[ $# -gt 0 ] || set -- $E2E_PARTS
 for part; do
-    case $part in
-    java | go | admin | filter | filterserver | exchange | timer | stream | kill) ;;
-    *) die "there is no part named $part; parts: java go admin filter filterserver exchange timer stream kill" ;;
+    case " $E2E_PARTS " in
+    *" $part "*) ;;
+    *) die "there is no part named $part; parts: $E2E_PARTS" ;;
     esac
 done
 [ "$kind" = oracle ] || [ -x "$CROCKET" ] || die "$CROCKET is not there or not executable: build it first or set CROCKET"

@@ -180,10 +180,14 @@ abstract class ClientTest {
 
     /** Waits until the condition holds; fails with the description when it never does. */
     static void eventually(String what, Callable<Boolean> condition) throws Exception {
-        long deadline = System.currentTimeMillis() + PATIENCE_MS;
+        eventually(what, condition, PATIENCE_MS);
+    }
+
+    static void eventually(String what, Callable<Boolean> condition, long patienceMs) throws Exception {
+        long deadline = System.currentTimeMillis() + patienceMs;
         while (!condition.call()) {
             if (System.currentTimeMillis() > deadline) {
-                fail("did not happen within " + PATIENCE_MS + " ms: " + what);
+                fail("did not happen within " + patienceMs + " ms: " + what);
             }
             Thread.sleep(20);
         }

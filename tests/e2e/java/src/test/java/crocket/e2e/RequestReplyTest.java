@@ -22,7 +22,7 @@ import org.junit.jupiter.api.Test;
 
 class RequestReplyTest extends ClientTest {
     /** Asks and returns the answer to come. */
-    private static CompletableFuture<Message> request(DefaultMQProducer requester, Message question, long timeoutMs) throws Exception {
+    static CompletableFuture<Message> request(DefaultMQProducer requester, Message question, long timeoutMs) throws Exception {
         CompletableFuture<Message> answer = new CompletableFuture<>();
         // Client 5.3.3 calls back with null as soon as the question is stored; its blocking call gives up at that moment.
         requester.request(question, new RequestCallback() {
