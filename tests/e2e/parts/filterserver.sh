@@ -1,6 +1,5 @@
 # Consumers that bring their own code: filter servers, with the unmodified clients of releases that still upload it. Sourced by run.sh.
-# Apache RocketMQ 5.3.3 has no filter servers any more (the last that had them are the brokers of 5.1): against the oracle the part shows
-# that its broker refuses them, and that is all.
+# Apache RocketMQ 5.3.3 has no filter servers any more (the last that had them are the brokers of 5.1), so there is nothing to compare with.
 
 # build_filter_client VERSION: the program and rocketmq-client of that release under build/e2e/filter-client-VERSION.
 build_filter_client() {
