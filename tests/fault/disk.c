@@ -41,6 +41,7 @@ int disk_make(struct disk *d, const char *dir, const char *kind, int64_t bytes, 
     snprintf(d->image, sizeof d->image, "%s/image", dir);
     snprintf(d->mount, sizeof d->mount, "%s/mounted", dir);
     snprintf(mkfs, sizeof mkfs, "mkfs.%s", kind);
+    umount2(d->mount, MNT_DETACH); /* of a run that ended badly */
     mkdir(dir, 0755);
     mkdir(d->mount, 0755);
     unlink(d->image);
