@@ -121,6 +121,13 @@ uint64_t str_hash(struct str s)
     return XXH3_64bits(s.ptr ? s.ptr : "", s.len);
 }
 
+void str_hash128(struct str s, uint64_t seed, uint64_t out[2])
+{
+    XXH128_hash_t h = XXH3_128bits_withSeed(s.ptr ? s.ptr : "", s.len, seed);
+    out[0] = h.low64;
+    out[1] = h.high64;
+}
+
 size_t fmt_i64(char *out, int64_t v)
 {
     char tmp[20];

@@ -67,6 +67,7 @@ ptrdiff_t str_find(struct str s, struct str sub); /* index of the first occurren
 bool str_split(struct str *rest, char sep, struct str *piece);
 char *str_dupz(struct str s); /* malloc'd, NUL-terminated; NULL when out of memory */
 uint64_t str_hash(struct str s);
+void str_hash128(struct str s, uint64_t seed, uint64_t out[2]);
 
 /* Writes v as decimal text, returns its length (at most 20). No NUL. */
 size_t fmt_i64(char *out, int64_t v);

@@ -125,7 +125,8 @@ static int open_files(struct broker *b, struct err *err)
     topic_set_lmq(b->topics, lmq);
     if (store_open(&b->store, b->store_conf, fs_real(), &events, err) < 0)
         return -1;
-    topic_set_store(b->topics, b->store);
+    if (!topic_set_store(b->topics, b->store))
+        return err_set(err, ENOMEM, "out of memory for the compaction topics");
     b->config_dir = strdup(dir);
     b->groups = group_manager_new(dir, b->conf->auto_create_group);
     b->offsets = offset_manager_new(dir, lmq);

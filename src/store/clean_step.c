@@ -28,6 +28,10 @@ static int remove_first(void *arg)
     struct store *s = arg;
     char path[PATH_SIZE];
     clog_file_path(s->log, clog_min(s->log), path, sizeof path);
+    /* What compaction topics keep is copied out of it first. */
+    int64_t time, end = clog_min(s->log) + clog_segment_size(s->log);
+    if (s->compaction && compaction_safe_end(s->compaction, end, &time) < end)
+        return 0;
     int r = clog_remove_first(s->log);
     if (r > 0)
         LOG(LOG_INFO, "store", "deleted the expired commit log file %s", path);

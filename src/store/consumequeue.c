@@ -338,6 +338,16 @@ int64_t cq_behind(const struct cq *q)
     return atomic_load_explicit(&q->max, memory_order_acquire);
 }
 
+struct compaction_queue *cq_compacted(const struct cq *q)
+{
+    return atomic_load_explicit(&q->compacted, memory_order_acquire);
+}
+
+void cq_set_compacted(struct cq *q, struct compaction_queue *log)
+{
+    atomic_store_explicit(&q->compacted, log, memory_order_release);
+}
+
 int64_t cq_last_end(const struct cq *q)
 {
     return atomic_load_explicit(&q->last_end, memory_order_relaxed);

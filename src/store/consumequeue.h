@@ -36,6 +36,7 @@ static inline bool cq_entry_preblank(const struct store_entry *e)
 }
 
 struct cq_set;
+struct compaction_queue; /* compaction/compaction.h */
 
 /* dir: the consumequeue folder; file_size: bytes of one queue file (mappedFileSizeConsumeQueue). NULL: out of memory.
  */
@@ -70,6 +71,11 @@ int64_t cq_set_truncate_front(struct cq_set *set, int64_t log_min);
 
 /* Any thread; creating takes a lock and allocates. NULL: absent, out of memory, or a topic longer than 255 bytes. */
 struct cq *cq_get(struct cq_set *set, struct str topic, int32_t queue_id, bool create);
+/* The queue's compaction log, NULL: it has none. */
+struct compaction_queue *cq_compacted(const struct cq *q);
+void cq_set_compacted(struct cq *q, struct compaction_queue *log);
+/* A queue without entries starts at this offset instead of 0; false: it has some. Before the store is in use. */
+bool cq_begin_at(struct cq *q, int64_t queue_offset);
 /* Every queue that is not deleted. Queues created meanwhile may be missed. */
 void cq_set_each(struct cq_set *set, void (*fn)(void *arg, struct cq *q), void *arg);
 /* Also the deleted ones, whose cq_user stays. */

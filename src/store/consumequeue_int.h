@@ -63,6 +63,7 @@ struct cq {
     int64_t first_file;    /* byte offset (= name) of the first file, -1 without files */
     struct cq *dirty_next; /* in set->dirty */
     void *user;
+    _Atomic(struct compaction_queue *) compacted;
     _Atomic uint32_t readers;
     uint8_t idle_rounds;
     uint8_t topic_len;

@@ -128,6 +128,15 @@ bool cq_tail_put(struct cq *q, int64_t next, const struct store_entry *e)
     return true;
 }
 
+static void start_at(struct cq *q, int64_t queue_offset)
+{
+    atomic_store_explicit(&q->max, queue_offset, memory_order_relaxed);
+    atomic_store_explicit(&q->min, queue_offset, memory_order_relaxed);
+    atomic_store_explicit(&q->persisted, queue_offset, memory_order_relaxed);
+    atomic_store_explicit(&q->next, queue_offset, memory_order_release);
+    q->min_physical = -1;
+}
+
 /* The entry does not belong at next, which happens only while the log is dispatched again after a crash (no background
  * work then). Returns where it goes, -1 when it is there already, -2 when out of memory. */
 static int64_t position(struct cq *q, int64_t queue_offset, int64_t next)
@@ -156,12 +165,16 @@ static int64_t position(struct cq *q, int64_t queue_offset, int64_t next)
     cq_tail_cut(q, 0);
     if (q->first_file >= 0)
         cq_files_remove(q);
-    atomic_store_explicit(&q->max, queue_offset, memory_order_relaxed);
-    atomic_store_explicit(&q->min, queue_offset, memory_order_relaxed);
-    atomic_store_explicit(&q->persisted, queue_offset, memory_order_relaxed);
-    atomic_store_explicit(&q->next, queue_offset, memory_order_release);
-    q->min_physical = -1;
+    start_at(q, queue_offset);
     return queue_offset;
+}
+
+bool cq_begin_at(struct cq *q, int64_t queue_offset)
+{
+    if (q->first_file >= 0 || atomic_load(&q->next) > atomic_load(&q->min) || atomic_load(&q->next) > queue_offset)
+        return false;
+    start_at(q, queue_offset);
+    return true;
 }
 
 bool cq_tail_append(struct cq *q, int64_t next, const struct store_entry *e)

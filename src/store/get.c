@@ -53,21 +53,24 @@ static bool find(struct reader *r, const struct store_entry *e)
     return r->seg && at + e->size <= r->seg->base + r->seg->size;
 }
 
-/* Java's rule for the end of a pull: another record only while both the asker's limits and those of memory or disk
- * hold. */
-static bool is_full(const struct reader *r, const struct store_entry *e)
+bool store_pull_is_full(const struct store *s, const struct get_result *out, uint32_t max_count, int64_t max_bytes,
+                        int32_t size, uint32_t messages, int64_t behind)
 {
-    const struct store_conf *c = &r->s->conf;
-    const struct get_result *out = r->out;
+    const struct store_conf *c = &s->conf;
     if (out->count == 0)
         return false;
-    if (out->count + (uint32_t)e->messages > r->max_count || (int64_t)out->bytes + e->size > r->max_bytes)
+    if (out->count + messages > max_count || (int64_t)out->bytes + size > max_bytes)
         return true;
-    bool in_memory =
-        clog_max(r->s->log) - e->physical_offset <= r->s->memory_bytes / 100 * c->accessMessageInMemoryMaxRatio;
+    bool in_memory = behind <= s->memory_bytes / 100 * c->accessMessageInMemoryMaxRatio;
     int64_t bytes = in_memory ? c->maxTransferBytesOnMessageInMemory : c->maxTransferBytesOnMessageInDisk;
     uint32_t count = (uint32_t)(in_memory ? c->maxTransferCountOnMessageInMemory : c->maxTransferCountOnMessageInDisk);
-    return (int64_t)out->bytes + e->size > bytes || out->count >= count;
+    return (int64_t)out->bytes + size > bytes || out->count >= count;
+}
+
+static bool is_full(const struct reader *r, const struct store_entry *e)
+{
+    return store_pull_is_full(r->s, r->out, r->max_count, r->max_bytes, e->size, (uint32_t)e->messages,
+                              clog_max(r->s->log) - e->physical_offset);
 }
 
 /* False: no room for another range. */
@@ -318,14 +321,13 @@ static int64_t corrected(const struct store *s, int64_t asked, int64_t right)
     return s->conf.brokerRole == ROLE_SLAVE && !s->conf.offsetCheckInSlave ? asked : right;
 }
 
-static int64_t time_in(const uint8_t *record)
+static int64_t pull_bytes(uint32_t max_bytes)
 {
-    bool v6 = get_be32(record + MSG_POS_SYS_FLAG) & MSG_FLAG_BORNHOST_V6;
-    return (int64_t)get_be64(record + MSG_POS_STORE_TIME_V4 + (v6 ? 12 : 0));
+    return max_bytes < PULL_BYTES_MIN ? PULL_BYTES_MIN : max_bytes > PULL_BYTES_MAX ? PULL_BYTES_MAX : max_bytes;
 }
 
-void store_get(struct store *s, struct cq *q, int64_t offset, uint32_t max_count, uint32_t max_bytes,
-               store_filter_fn filter, void *filter_arg, bool may_block, struct get_result *out)
+void store_get_log(struct store *s, struct cq *q, int64_t offset, uint32_t max_count, uint32_t max_bytes,
+                   store_filter_fn filter, void *filter_arg, bool may_block, struct get_result *out)
 {
     memset(out, 0, offsetof(struct get_result, ranges));
     if (q == NULL) {
@@ -349,16 +351,29 @@ void store_get(struct store *s, struct cq *q, int64_t offset, uint32_t max_count
         out->next_offset = corrected(s, offset, out->max_offset);
     } else {
         struct reader r = {.s = s, .out = out, .max_count = max_count, .may_block = may_block};
-        r.max_bytes = max_bytes < PULL_BYTES_MIN   ? PULL_BYTES_MIN
-                      : max_bytes > PULL_BYTES_MAX ? PULL_BYTES_MAX
-                                                   : max_bytes;
+        r.max_bytes = pull_bytes(max_bytes);
         walk(&r, q, offset, filter, filter_arg);
         if (!may_block)
             drop_cold(&r);
         if (r.seg)
             seg_release(r.seg);
         if (out->n_ranges)
-            out->first_store_time = time_in(out->ranges[0].map);
+            out->first_store_time = store_time_in(out->ranges[0].map);
+    }
+}
+
+void store_get(struct store *s, struct cq *q, int64_t offset, uint32_t max_count, uint32_t max_bytes,
+               store_filter_fn filter, void *filter_arg, bool may_block, struct get_result *out)
+{
+    struct compaction_queue *compacted = q ? cq_compacted(q) : NULL;
+    memset(out, 0, offsetof(struct get_result, ranges));
+    /* What is not copied to the compaction log yet is read from the commit log. */
+    if (compacted == NULL ||
+        !compaction_get(compacted, offset, max_count, pull_bytes(max_bytes), filter, filter_arg, may_block, out))
+        store_get_log(s, q, offset, max_count, max_bytes, filter, filter_arg, may_block, out);
+    if (compacted) {
+        out->min_offset = compaction_min(compacted, cq_min(q));
+        out->max_offset = cq_max(q);
     }
     stat_add(out->status == GET_FOUND ? &s->gets_found : &s->gets_missed, 1);
     if (out->count)
@@ -456,6 +471,9 @@ void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_coun
     struct store_entry entries[ENTRIES];
     uint32_t count = 0;
     int64_t bytes = 0, from = -1, to = -1;
+    struct compaction_queue *compacted = cq_compacted(q);
+    if (compacted && compaction_warm(compacted, offset, max_count, max_bytes))
+        return;
     store_verify(s, q, offset, max_count, true);
     if (offset >= cq_min(q) && offset < cq_max(q))
         offset = cq_locate(q, offset, true); /* from here on a position */

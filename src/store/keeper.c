@@ -16,7 +16,7 @@ enum {
 static bool sync_is_due(const struct store *s, int64_t now, int64_t log_end)
 {
     int64_t since = now - s->last_sync_ms;
-    if (log_end == s->last_sync_end)
+    if (log_end == s->last_sync_end && !(s->compaction && compaction_is_dirty(s->compaction)))
         return false;
     if (since >= s->conf.flushConsumeQueueThoroughInterval)
         return true;
@@ -45,6 +45,25 @@ static void write_checkpoint(struct store *s, int64_t queues_mark, int64_t queue
     }
 }
 
+/* The marks of the queues are also those of the compaction logs: neither may be ahead of what is in these. */
+static int sync_compaction(struct store *s, int64_t log_end, int64_t *mark, int64_t *time)
+{
+    struct err err;
+    int64_t until;
+    if (s->compaction == NULL)
+        return 0;
+    if (compaction_sync(s->compaction, &err)) {
+        store_die(s, "syncing a compaction log failed", err.code);
+        return -1;
+    }
+    int64_t safe = compaction_safe_end(s->compaction, log_end, &until);
+    if (safe < *mark)
+        *mark = safe;
+    if (until < *time)
+        *time = until;
+    return 0;
+}
+
 void keeper_step(struct store *s, bool force)
 {
     struct err err;
@@ -54,6 +73,8 @@ void keeper_step(struct store *s, bool force)
     if (!force && now - s->last_persist_ms < s->conf.flushIntervalConsumeQueue)
         return;
     s->last_persist_ms = now;
+    if (s->compaction)
+        compaction_copy(s->compaction, force);
     pthread_mutex_lock(&s->append_lock);
     int64_t log_end = clog_max(s->log), time = s->last_store_time;
     pthread_mutex_unlock(&s->append_lock);
@@ -71,7 +92,11 @@ void keeper_step(struct store *s, bool force)
     store_flag_clear(s, STORE_QUEUE_ERROR);
     if (!sync)
         return;
-    write_checkpoint(s, written_to, written_to >= log_end ? time : 0);
+    if (written_to < log_end)
+        time = 0;
+    if (sync_compaction(s, log_end, &written_to, &time))
+        return;
+    write_checkpoint(s, written_to, time);
     s->last_sync_ms = clock_mono_ms();
     s->sync_took_ms = s->last_sync_ms - now;
     s->last_sync_end = log_end;

@@ -92,8 +92,15 @@ void store_queue_wait(struct cq *q, unsigned loop)
 
 void store_delete_topic(struct store *s, struct str topic)
 {
+    if (s->compaction)
+        compaction_delete_topic(s->compaction, topic);
     cq_set_delete_topic(s->queues, topic);
     cq_set_delete_topic(s->batches, topic);
+}
+
+bool store_compact_topic(struct store *s, struct str topic, int32_t queues)
+{
+    return s->compaction == NULL || !store_topic_ok(topic) || compaction_add_topic(s->compaction, topic, queues);
 }
 
 void store_each_queue(struct store *s, void (*fn)(void *arg, struct cq *q), void *arg)

@@ -159,6 +159,8 @@ static int load(struct store *s, struct err *err)
     if (checkpoint_read(&s->ckpt, s->fs, s->checkpoint_path, err) || open_log(s, err) || queues_open(s, err) ||
         open_index(s, err) || store_recover(s, err))
         return -1;
+    if (s->conf.enableCompaction && compaction_open(&s->compaction, s, err))
+        return -1;
     s->resident_from = clog_max(s->log);
     s->read_ahead_from = INT64_MIN / 2;
     s->last_sync_end = clog_min(s->log) - 1;
@@ -168,6 +170,7 @@ static int load(struct store *s, struct err *err)
 
 static void destroy(struct store *s)
 {
+    compaction_close(s->compaction);
     if (s->index)
         index_free(s->index);
     queues_free(s);
@@ -191,6 +194,7 @@ static void destroy(struct store *s)
     waker_free(&s->keeper_wake);
     waker_free(&s->preparer_wake);
     waker_free(&s->dispatcher_wake);
+    waker_free(&s->compactor_wake);
     free(s);
 }
 
@@ -210,6 +214,7 @@ static void init_locks(struct store *s)
     waker_init(&s->keeper_wake);
     waker_init(&s->preparer_wake);
     waker_init(&s->dispatcher_wake);
+    waker_init(&s->compactor_wake);
 }
 
 int store_open(struct store **out, const struct store_conf *conf, const struct fs *fs,
@@ -292,6 +297,15 @@ static void preparer_loop(void *arg)
     }
 }
 
+static void compactor_loop(void *arg)
+{
+    struct store *s = arg;
+    while (!store_stopping(s)) {
+        compaction_run(s->compaction, false);
+        waker_wait(&s->compactor_wake, RETRY_MS);
+    }
+}
+
 int preparer_step(struct store *s)
 {
     int r = clog_prepare(s->log);
@@ -329,6 +343,8 @@ static void stop_threads(struct store *s)
     waker_wake(&s->keeper_wake);
     waker_wake(&s->preparer_wake);
     waker_wake(&s->dispatcher_wake);
+    waker_wake(&s->compactor_wake);
+    thread_join(&s->compactor);
     thread_join(&s->dispatcher);
     thread_join(&s->keeper);
     thread_join(&s->preparer);
@@ -352,6 +368,8 @@ int store_start(struct store *s, struct err *err)
         r = thread_start(&s->keeper, "store-keeper", keeper_loop, s);
     if (r == 0 && s->index)
         r = thread_start(&s->dispatcher, "store-index", dispatcher_loop, s);
+    if (r == 0 && s->compaction)
+        r = thread_start(&s->compactor, "store-compact", compactor_loop, s);
     if (r == 0)
         return 0;
     stop_threads(s);

@@ -243,6 +243,9 @@ void store_each_queue(struct store *s, void (*fn)(void *arg, struct cq *q), void
 /* The same with those whose topic was deleted: to free what hangs on them. */
 void store_each_queue_ever(struct store *s, void (*fn)(void *arg, struct cq *q), void *arg);
 
+/* The topic is a compaction topic with so many queues: only the newest message of each key is kept. Also to be called
+ * when it gets more queues. False: out of memory. May block before store_start. */
+bool store_compact_topic(struct store *s, struct str topic, int32_t queues);
 void store_clean_now(struct store *s); /* DELETE_EXPIRED_COMMITLOG: next 20 cleaning rounds run whatever the hour */
 void store_clean_unused_queues(struct store *s, bool (*wanted)(void *arg, struct str topic), void *arg);
 

@@ -239,6 +239,9 @@ int store_check(const struct fs *fs, const struct store_check_options *options, 
         check_log(&c, err, &result);
     }
     if (result == 0) {
+        result = check_compaction(&c, err);
+    }
+    if (result == 0) {
         check_queues_finish(&c);
         check_index_finish(&c);
         check_checkpoint(&c);

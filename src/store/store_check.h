@@ -17,7 +17,7 @@
 
 struct store_finding {
     bool problem;      /* else a note */
-    const char *part;  /* "commit log", "consume queue", "index", "checkpoint", "store" */
+    const char *part;  /* "commit log", "consume queue", "compaction log", "index", "checkpoint", "store" */
     const char *where; /* file, or topic and queue id */
     int64_t offset;    /* in the log, queue offset or entry number; -1 none */
     const char *text;  /* what is wrong */
@@ -36,8 +36,9 @@ struct store_report {
     bool live;        /* a broker runs on it */
     bool after_crash; /* the abort file is there */
     int64_t log_files, log_min, log_end, messages;
-    int64_t queues, queue_entries; /* entries compared with their messages */
-    int64_t not_queued_yet;        /* messages at the end whose entries are not in the files */
+    int64_t queues, queue_entries;                /* entries compared with their messages */
+    int64_t not_queued_yet;                       /* messages at the end whose entries are not in the files */
+    int64_t compacted_queues, compacted_messages; /* of compaction topics */
     int64_t index_files, index_entries;
     int64_t not_indexed; /* messages with keys outside of what the index files cover */
     int64_t problems, notes;

@@ -52,6 +52,9 @@ void check_queues_record(struct check *c, const struct msg_view *v, int64_t offs
 void check_queues_finish(struct check *c);
 void check_queues_free(struct check *c);
 
+/* store_check_compaction.c: after check_queues_load */
+int check_compaction(struct check *c, struct err *err);
+
 /* store_check_index.c */
 int check_index_load(struct check *c, struct err *err);
 void check_index_record(struct check *c, const struct msg_view *v, int64_t offset);

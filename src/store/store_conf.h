@@ -37,6 +37,11 @@ enum store_role { ROLE_ASYNC_MASTER, ROLE_SYNC_MASTER, ROLE_SLAVE };
     B(checkCRCOnRecover, "true", false, "recovery checks the CRC of every body it passes")                             \
     B(enabledAppendPropCRC, "false", false, "each record gets a CRC over all of it, as its last property __CRC32#")    \
     B(forceVerifyPropCRC, "false", false, "a record without that CRC counts as damaged")                               \
+    B(enableCompaction, "true", false, "compaction topics keep the newest message of each key")                        \
+    I(compactionMappedFileSize, "104857600", 4096, INT32_MAX, false, "bytes of one compaction log file, about")        \
+    I(compactionCqMappedFileSize, "10485760", 460, INT32_MAX / 8, false, "bytes of its queue's file, 46 an entry")     \
+    I(compactionScheduleInternal, "900000", 1, INT32_MAX, false, "ms between two compactions of a queue, at least")    \
+    I(maxOffsetMapSize, "104857600", 1, INT32_MAX, false, "bytes of memory for the keys of one compaction")            \
     B(messageIndexEnable, "true", false, "keep the key index")                                                         \
     I(maxHashSlotNum, "5000000", 1, 1 << 29, false, "hash slots of an index file")                                     \
     I(maxIndexNum, "20000000", 2, 1 << 29, false, "entries of an index file")                                          \

@@ -16,6 +16,7 @@
 #include "os/thread.h"
 #include "store/checkpoint.h"
 #include "store/commitlog.h"
+#include "store/compaction/compaction.h"
 #include "store/consumequeue.h"
 #include "store/index.h"
 #include "store/store.h"
@@ -53,6 +54,7 @@ struct store {
 
     struct commitlog *log;
     struct cq_set *queues, *batches; /* queues.c; batches: of topics with queue.type=BatchCQ */
+    struct compaction *compaction;   /* NULL when enableCompaction is off */
     struct index *index;             /* NULL when messageIndexEnable is off */
     bool index_lost;                 /* there was no index folder: all of the log is indexed again */
 
@@ -89,7 +91,8 @@ struct store {
     int clean_now;                          /* atomic: rounds of cleaning still to run whatever the hour */
     int64_t last_clean_ms, cleaned_log_min; /* keeper only */
 
-    struct thread flusher, dispatcher, keeper, preparer;
+    struct waker compactor_wake;
+    struct thread flusher, dispatcher, keeper, preparer, compactor;
     bool running, stopping; /* stopping: atomic */
 
     int64_t boot_time;
@@ -158,6 +161,21 @@ static inline int64_t store_visible_end(const struct store *s)
 
 /* batch.c; under append_lock. False when out of memory. */
 bool pending_push(struct store *s, struct cq *q, int64_t max, int64_t end);
+
+/* Store time of a record of which at least the fixed part up to it can be read. */
+static inline int64_t store_time_in(const uint8_t *record)
+{
+    bool v6 = get_be32(record + MSG_POS_SYS_FLAG) & MSG_FLAG_BORNHOST_V6;
+    return (int64_t)get_be64(record + MSG_POS_STORE_TIME_V4 + (v6 ? 12 : 0));
+}
+
+/* get.c. As store_get, from the consume queue and the commit log only. */
+void store_get_log(struct store *s, struct cq *q, int64_t offset, uint32_t max_count, uint32_t max_bytes,
+                   store_filter_fn filter, void *filter_arg, bool may_block, struct get_result *out);
+/* Java's rule for the end of a pull: another record only while both the asker's limits and those of memory or disk
+ * hold. behind: bytes from the record to the end of its log. */
+bool store_pull_is_full(const struct store *s, const struct get_result *out, uint32_t max_count, int64_t max_bytes,
+                        int32_t size, uint32_t messages, int64_t behind);
 
 /* verify.c. Compares the entries [offset, offset + count) found on the disk at the start with their records, mends or
  * reports what does not agree. ahead: also what reading ahead brings in. May block. */

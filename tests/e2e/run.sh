@@ -26,7 +26,7 @@ E2E_DIR=$(cd "$(dirname "$0")" && pwd)
 . "$E2E_DIR/lib.sh"
 . "$E2E_DIR/oracle.sh"
 . "$E2E_DIR/crocket.sh"
-E2E_PARTS='java go admin filter filterserver exchange timer stream restart kill'
+E2E_PARTS='java go admin filter filterserver exchange timer stream compaction restart kill'
 for part in $E2E_PARTS; do . "$E2E_DIR/parts/$part.sh"; done
 
 kind=crocket

@@ -274,7 +274,7 @@ static bool dead_letter(struct rem_request *rq, struct broker_loop *bl, const st
 
 /* What a send needs to know of the properties, found in one pass. */
 struct seen {
-    struct str tags, uniq_key, wait, delay;
+    struct str tags, keys, uniq_key, wait, delay;
     bool transaction, timer, drop, inner;
 };
 
@@ -293,6 +293,10 @@ static void look(struct str text, struct seen *s)
                 s->drop = true;
             else if (str_starts(name, STR_LIT("TIMER_DEL")))
                 s->timer = true;
+            break;
+        case 'K':
+            if (str_eqz(name, MSG_PROP_KEYS))
+                s->keys = value;
             break;
         case 'U':
             if (str_eqz(name, MSG_PROP_UNIQ_KEY))
@@ -356,6 +360,15 @@ static bool queue_allowed(struct rem_request *rq, struct broker_loop *bl, struct
     return true;
 }
 
+/* Compaction topics keep the newest message of each key. */
+static bool has_needed_key(struct rem_request *rq, struct broker_loop *bl, struct topic *t, const struct seen *s)
+{
+    if (!atomic_load_explicit(&t->compacted, memory_order_relaxed) || !str_blank(s->keys))
+        return true;
+    refuse(rq, bl->broker, RESP_MESSAGE_ILLEGAL, "Required message key is missing");
+    return false;
+}
+
 static struct pending_send *pending_for(struct rem_request *rq, struct broker_loop *bl, struct topic *t,
                                         int32_t queue_id, const struct seen *s)
 {
@@ -414,6 +427,8 @@ static void send_one(struct rem_request *rq, struct broker_loop *bl, const struc
     }
     struct seen s;
     look(h->properties, &s);
+    if (!has_needed_key(rq, bl, t, &s))
+        return;
     char id[32];
     complete(&bl->scratch, buf_str(&bl->stamp[bl->broker->conf->trace_on]), h->properties, &s);
     if (s.uniq_key.len == 0) {
@@ -588,6 +603,9 @@ static void send_batch(struct rem_request *rq, struct broker_loop *bl, const str
     while (puts && n < entries && msg_batch_next(&rest, &e, &bad)) {
         struct seen s;
         look(e.properties, &s);
+        /* Java's broker takes it, and nobody ever gets it. */
+        if (!has_needed_key(rq, bl, t, &s))
+            return;
         bool separator = e.properties.len && e.properties.ptr[e.properties.len - 1] != 2;
         size_t len = e.properties.len + separator + suffix.len;
         char *text = arena_alloc(rem_arena(rq), len + 1);

@@ -36,9 +36,6 @@ static int check_value(const struct attribute *k, struct str value, struct err *
                    : err_set(err, EINVAL,
                              "the topic attribute %s cannot be '%.*s'; it must be a whole number from -1 on", k->name,
                              STR_ARG(value));
-    /* Their queues have files of another kind, which this broker does not write. */
-    if (str_eqz(value, "COMPACTION"))
-        return err_set(err, ENOTSUP, "this broker does not have topics with %s=%.*s", k->name, STR_ARG(value));
     for (size_t i = 0; k->values[i]; i++)
         if (str_eqz(value, k->values[i]))
             return 0;

@@ -7,11 +7,6 @@
 
 enum { NAME_MAX_LEN = 255 };
 
-void topic_set_store(struct topic_manager *m, struct store *store)
-{
-    m->store = store;
-}
-
 void topic_set_lmq(struct topic_manager *m, bool on)
 {
     m->lmq = on;

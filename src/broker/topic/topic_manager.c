@@ -86,7 +86,24 @@ void topic_forget_queues(struct topic_manager *m, struct topic *t)
     pthread_mutex_unlock(&m->queue_lock);
 }
 
+/* Compaction topics have logs of their own in the store. Without the lock: the store asks what a new queue's topic is
+ * like. */
+static bool keep_compacted(struct topic_manager *m, const struct topic *t)
+{
+    return m->store == NULL || atomic_load(&t->deleted) || !atomic_load(&t->compacted) ||
+           store_compact_topic(m->store, t->name, queues_of(t));
+}
+
 /* ---- life ---- */
+
+bool topic_set_store(struct topic_manager *m, struct store *store)
+{
+    bool ok = true;
+    m->store = store;
+    for (struct map_slot *s = NULL; (s = map_next(&m->entries, s));)
+        ok &= keep_compacted(m, &((struct topic_entry *)s->value)->t);
+    return ok;
+}
 
 int topic_manager_load(struct topic_manager *m, struct err *err)
 {
@@ -202,6 +219,7 @@ struct topic_entry *topic_entry_set(struct topic_manager *m, const struct topic_
     atomic_store(&e->t.multi_tag, c->filter_type == TOPIC_FILTER_MULTI_TAG);
     atomic_store(&e->t.order, c->order);
     e->t.batch = str_eqz(topic_attribute(c, "queue.type"), "BatchCQ");
+    atomic_store(&e->t.compacted, str_eqz(topic_attribute(c, "cleanup.policy"), "COMPACTION"));
     if (atomic_load(&e->t.deleted)) {
         atomic_store(&e->t.deleted, false);
         m->live++;
@@ -229,6 +247,11 @@ void topic_entry_delete(struct topic_manager *m, struct topic_entry *e)
 
 void topic_announce(struct topic_manager *m, struct topic *const *changed, size_t n)
 {
+    for (size_t i = 0; i < n; i++)
+        if (!keep_compacted(m, changed[i]))
+            LOG(LOG_ERROR, "broker",
+                "out of memory for the compaction logs of topic %.*s: it is compacted after the next start",
+                STR_ARG(changed[i]->name));
     config_table_save_soon(&m->file);
     if (m->on_change)
         m->on_change(m->on_change_arg, changed, n);

@@ -25,6 +25,7 @@ struct topic {
     struct str name; /* NUL-terminated */
     atomic_int perm, read_queues, write_queues, sys_flag;
     atomic_bool multi_tag, order, deleted;
+    atomic_bool compacted; /* cleanup.policy=COMPACTION: messages need a key */
     bool system;
     bool retry, dlq;                     /* name begins with %RETRY% / %DLQ% */
     bool batch;                          /* queue.type is BatchCQ: of new queues */
@@ -36,8 +37,8 @@ struct topic_manager;
 
 struct topic_manager *topic_manager_new(struct store *store, const char *config_dir);
 int topic_manager_load(struct topic_manager *m, struct err *err); /* topics.json or its .bak; absent: empty */
-/* Before any queue is wanted, when it was not known yet at topic_manager_new. */
-void topic_set_store(struct topic_manager *m, struct store *store);
+/* Before any queue is wanted, when it was not known yet at topic_manager_new. False: out of memory. */
+bool topic_set_store(struct topic_manager *m, struct store *store);
 /* enableLmq, before the first use: every name that begins with %LMQ% is a topic then, with one queue, readable and
  * writable, known to nobody but who asks for it by its name. */
 void topic_set_lmq(struct topic_manager *m, bool on);

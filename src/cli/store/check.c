@@ -65,6 +65,9 @@ static void print_summary(const struct store_report *r)
     printf("commit log      %" PRId64 " files, offsets %" PRId64 " to %" PRId64 ", %" PRId64 " messages\n",
            r->log_files, r->log_min, r->log_end, r->messages);
     printf("consume queues  %" PRId64 " queues, %" PRId64 " entries compared\n", r->queues, r->queue_entries);
+    if (r->compacted_queues)
+        printf("compaction logs %" PRId64 " queues, %" PRId64 " messages\n", r->compacted_queues,
+               r->compacted_messages);
     printf("index           %" PRId64 " files, %" PRId64 " entries compared\n", r->index_files, r->index_entries);
     printf("%" PRId64 " problems, %" PRId64 " notes\n", r->problems, r->notes);
 }
@@ -84,6 +87,8 @@ static void json_summary(struct jw *w, const struct store_report *r, const char 
     jw_ki64(w, "queues", r->queues);
     jw_ki64(w, "queueEntries", r->queue_entries);
     jw_ki64(w, "notQueuedYet", r->not_queued_yet);
+    jw_ki64(w, "compactedQueues", r->compacted_queues);
+    jw_ki64(w, "compactedMessages", r->compacted_messages);
     jw_ki64(w, "indexFiles", r->index_files);
     jw_ki64(w, "indexEntries", r->index_entries);
     jw_ki64(w, "notIndexed", r->not_indexed);

@@ -251,8 +251,11 @@ static void test_attributes(void **state)
     assert_int_equal(PUT("N", ATTRIBUTE("+message.type", "ODD")), -1);
     assert_int_equal(PUT("N", ATTRIBUTE("+no.such", "1")), -1);
     assert_int_equal(PUT("N", ATTRIBUTE("+reserve.time", "-2")), -1);
-    assert_int_equal(PUT("N", ATTRIBUTE("+cleanup.policy", "COMPACTION")), -1);
+    assert_int_equal(PUT("N", ATTRIBUTE("+cleanup.policy", "ODD")), -1);
     assert_null(find("N"));
+    assert_int_equal(PUT("C", ATTRIBUTE("+cleanup.policy", "COMPACTION")), 0);
+    assert_true(atomic_load(&find("C")->compacted));
+    assert_int_equal(PUT("C", ATTRIBUTE("+cleanup.policy", "DELETE")), -1);
     assert_int_equal(PUT("B", ATTRIBUTE("+queue.type", "BatchCQ")), 0);
     assert_true(find("B")->batch);
     assert_int_equal(PUT("B", ATTRIBUTE("+queue.type", "SimpleCQ")), -1);
