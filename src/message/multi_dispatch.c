@@ -78,6 +78,12 @@ int64_t msg_multi_offset(struct str topic, struct str properties, struct str que
 bool msg_inner_batch(struct str properties, int64_t *base, int32_t *messages)
 {
     struct str num = msg_property(properties, STR_LIT(MSG_PROP_INNER_NUM));
-    return num.len && str_to_i32(num, messages) && *messages > 0 && *messages <= MSG_INNER_MAX &&
-           str_to_i64(msg_property(properties, STR_LIT(MSG_PROP_INNER_BASE)), base) && *base >= 0;
+    int32_t n;
+    int64_t first;
+    if (num.len == 0 || !str_to_i32(num, &n) || n <= 0 || n > MSG_INNER_MAX ||
+        !str_to_i64(msg_property(properties, STR_LIT(MSG_PROP_INNER_BASE)), &first) || first < 0)
+        return false;
+    *messages = n;
+    *base = first;
+    return true;
 }

@@ -38,7 +38,8 @@ bool msg_multi_queue(struct msg_multi *m, struct str *name, int64_t *offset);
 /* The offset of a stored message in this light message queue, -1 when it is not there. */
 int64_t msg_multi_offset(struct str topic, struct str properties, struct str queue);
 
-/* A batch kept as one record: its first queue offset and number of messages. False: an ordinary message. */
+/* A batch kept as one record: its first queue offset and number of messages. False: an ordinary message, nothing set.
+ */
 bool msg_inner_batch(struct str properties, int64_t *base, int32_t *messages);
 
 #endif

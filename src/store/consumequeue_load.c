@@ -21,6 +21,7 @@ enum {
     BLOCK = 4096,
     PARALLEL_FROM = 256, /* topics */
     LOADERS = 4,
+    LOOK_BACK = 2, /* entries in front of the first that is not known to be durable */
 };
 
 /* ---- the files of one queue
@@ -236,6 +237,7 @@ static int verify(struct reader *in, int64_t from, int64_t *end)
 /* First unit of [lo, hi) that is not known to be durable. */
 static int first_untrusted(struct reader *in, int64_t lo, int64_t hi, int64_t *first)
 {
+    const int64_t from = lo;
     int64_t trusted = in->q->set->trusted_end;
     if (trusted == INT64_MAX)
         lo = hi;
@@ -250,7 +252,10 @@ static int first_untrusted(struct reader *in, int64_t lo, int64_t hi, int64_t *f
         else
             lo = mid + 1;
     }
-    *first = lo;
+    /* Half of an entry over the border of two pages can be lost: what is left of a log offset may be one that looks
+     * durable, but it is not behind that of the entry before. */
+    bool looks_back = trusted != INT64_MAX && trusted >= 0;
+    *first = looks_back ? lo - LOOK_BACK > from ? lo - LOOK_BACK : from : lo;
     return 0;
 }
 
