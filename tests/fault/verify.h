@@ -20,7 +20,7 @@ struct verify {
  * Reads what came since the last time (all: everything from the beginning) and compares: no message twice, none
  * damaged, unknown or in another place than its acknowledgement said, no rolled back one, queue offsets without gap,
  * every acknowledged one there. seen[q]: offsets below were given to a consumer of the plain queue q and must still be
- * there. Messages for later are only missed 5 s after they were due. -1 with err: what is broken.
+ * there. Messages for later are only missed when all is read. -1 with err: what is broken.
  */
 int verify_run(struct verify *v, bool all, const int64_t *seen, struct err *err);
 /* Waits until all messages for later are delivered. */
