@@ -31,6 +31,74 @@ topics|ms|s|down||5|1000
 topics|kib|MiB|down||200|1024
 topics|restart|s|down||2|1000
 topics|p50|us|down|||1
+async-256|rate|messages/s|up|||1
+e2e-30k|p50|us|down|||1
+e2e-30k|p99|us|down|||1
+e2e-30k|p999|us|down|||1
+e2e-30k|max|us|down|||1
+e2e-30k-cold|p50|us|down|||1
+e2e-30k-cold|p99|us|down|||1
+e2e-30k-cold|p999|us|down|||1
+e2e-30k-cold|max|us|down|||1
+e2e-30k-cold|times-alone|p99.9/p99.9|down||2|1
+e2e-30k-writeback|p50|us|down|||1
+e2e-30k-writeback|p99|us|down|||1
+e2e-30k-writeback|p999|us|down|||1
+e2e-30k-writeback|max|us|down|||1
+e2e-30k-writeback|times-alone|p99.9/p99.9|down|||1
+written-async|amplification|bytes/byte|down|||1
+disk|p50|us|down|||1
+disk|p999|us|down|||1
+sync-1|rate|messages/s|up|||1
+sync-1|p50|us|down|||1
+sync-1|p99|us|down|||1
+sync-1|p999|us|down|||1
+sync-1|max|us|down|||1
+sync-1|per-fdatasync|p99.9/p99.9|down||2|1
+sync-16|rate|messages/s|up|||1
+sync-16|p50|us|down|||1
+sync-16|p99|us|down|||1
+sync-16|p999|us|down|||1
+sync-16|max|us|down|||1
+sync-16|per-fdatasync|p99.9/p99.9|down||2|1
+sync-16-128|rate|messages/s|up|||1
+sync-16-128|p50|us|down|||1
+sync-16-128|p99|us|down|||1
+sync-16-128|p999|us|down|||1
+sync-16-128|max|us|down|||1
+sync-16-128|per-fdatasync|p99.9/p99.9|down||2|1
+sync-256|rate|messages/s|up|||1
+sync-256|p50|us|down|||1
+sync-256|p99|us|down|||1
+sync-256|p999|us|down|||1
+sync-256|max|us|down|||1
+sync-256|per-fdatasync|p99.9/p99.9|down||2|1
+sync-256|of-async|rate/rate|up||0.5|1
+sync-1024|rate|messages/s|up|||1
+sync-1024|p50|us|down|||1
+sync-1024|p99|us|down|||1
+sync-1024|p999|us|down|||1
+sync-1024|max|us|down|||1
+sync-1024|per-fdatasync|p99.9/p99.9|down||2|1
+written-sync|amplification|bytes/byte|down|||1
+transaction|rate|messages/s|up|4||1
+transaction|cpu|CPU s/million|down|||1
+transaction|p99|us|down|||1
+pop-ack|rate|messages/s|up|5||1
+pop-ack|cpu|CPU s/million|down|||1
+pop-batch-ack|rate|messages/s|up|5||1
+pop-batch-ack|cpu|CPU s/million|down|||1
+orderly|rate|messages/s|up|3||1
+orderly|cpu|CPU s/million|down|||1
+sql-none|rate|messages/s|up|5||1
+sql-none|cpu|CPU s/million|down|||1
+sql-some|rate|messages/s|up|5||1
+sql-some|cpu|CPU s/million|down|||1
+timer|p50|ms|down|||1000
+timer|p99|ms|down|||1000
+timer|p999|ms|down|||1000
+timer|max|ms|down||1000|1000
+timer|cpu|CPU s/million|down|||1
 END
 }
 
@@ -50,7 +118,7 @@ report() {
     FILENAME != ARGV[2] { if (NF == 4) values[$1 SUBSEP $2 SUBSEP $3] = values[$1 SUBSEP $2 SUBSEP $3] " " $4; next }
     {
         if (FNR == 1) {
-            printf "\n%-16s %-8s %-14s %12s %12s %9s  %-14s\n", "work", "figure", "unit", "Java 5.3.3", "Crocket", "ratio", "wanted"
+            printf "\n%-17s %-13s %-14s %12s %12s %9s  %-14s\n", "work", "figure", "unit", "Java 5.3.3", "Crocket", "ratio", "wanted"
             printf "{\"when\":\"%s\",\"kernel\":\"%s\",\"cores\":%d,\"runs\":%d,\"results\":[", when, kernel, cores, runs >json
         }
         split($0, r, "|")
@@ -64,7 +132,7 @@ report() {
         verdict = ""
         if (r[5] != "" && ratio != "") verdict = ratio >= r[5] ? "reached" : "short"
         if (r[6] != "" && ours != "") verdict = (r[4] == "up" ? ours >= r[6] : ours <= r[6]) ? "reached" : "short"
-        printf "%-16s %-8s %-14s %12s %12s %9s  %-10s %s\n", r[1], r[2], r[3], shown(java), shown(ours), ratio == "" ? "-" : sprintf("%.2fx", ratio), want, verdict
+        printf "%-17s %-13s %-14s %12s %12s %9s  %-10s %s\n", r[1], r[2], r[3], shown(java), shown(ours), ratio == "" ? "-" : sprintf("%.2fx", ratio), want, verdict
         printf "%s\n{\"work\":\"%s\",\"figure\":\"%s\",\"unit\":\"%s\",\"java\":%s,\"crocket\":%s,\"ratio\":%s,\"wanted\":\"%s\",\"verdict\":\"%s\"}", any++ ? "," : "", r[1], r[2], r[3], number(java), number(ours), number(ratio), want, verdict >json
     }
     END { printf "\n]}\n" >json }

@@ -1,11 +1,25 @@
-# The works that are measured, one function each. A figure is a line "kind work metric value" in RESULTS. Sourced by bench.sh.
+# What works share, and those of the main set, one function each. A figure is a line "kind work metric value" in RESULTS. Sourced by bench.sh.
 
-works_all() {
+works_main() {
     printf '%s\n' produce-1x1 produce-4x32 produce-4x256 produce-128 produce-batch consume e2e sync-1x1 sync-64x4 start kill \
         memory topics
 }
 
-wanted() { [ -z "$only" ] || case " $only " in *" $1 "*) ;; *) return 1 ;; esac }
+# works_of SET
+works_of() {
+    case $1 in
+    all) works_main && works_durability && works_messages ;;
+    *) "works_$1" ;;
+    esac
+}
+
+wanted() { case " $only " in *" $1 "*) ;; *) return 1 ;; esac }
+
+wanted_any() {
+    local work
+    for work; do if wanted "$work"; then return 0; fi; done
+    return 1
+}
 
 figure() { printf '%s %s %s %s\n' "$1" "$2" "$3" "$4" >>"$RESULTS"; }
 
@@ -15,6 +29,10 @@ member() {
     *.*) echo "$1" | sed -n "s/.*\"${2%%.*}\":{[^}]*\"${2#*.}\":\([0-9.]*\).*/\1/p" ;;
     *) echo "$1" | sed -n "s/.*\"$2\":\([0-9.]*\).*/\1/p" ;;
     esac
+}
+
+cpu_said() {
+    case $1 in *'"server_cpu_s_per_million"'*) echo " CPU $(member "$1" server_cpu_s_per_million) s/million," ;; esac
 }
 
 # measure KIND WORK GENERATOR-OPTIONS...: runs the generator and keeps what it measured.
@@ -31,9 +49,10 @@ measure() {
     figure "$kind" "$work" p50 "$(member "$json" latency_us.p50)"
     figure "$kind" "$work" p99 "$(member "$json" latency_us.p99)"
     figure "$kind" "$work" p999 "$(echo "$json" | sed -n 's/.*"latency_us":{[^}]*"p99\.9":\([0-9.]*\).*/\1/p')"
+    figure "$kind" "$work" max "$(member "$json" latency_us.max)"
     figure "$kind" "$work" cpu "$(member "$json" server_cpu_s_per_million)"
     figure "$kind" "$work" errors "$(member "$json" errors)"
-    say "  $work: $(member "$json" messages_per_second) messages/s, p50 $(member "$json" latency_us.p50) us, p99 $(member "$json" latency_us.p99) us, CPU $(member "$json" server_cpu_s_per_million) s/million, errors $(member "$json" errors)"
+    say "  $work: $(member "$json" messages_per_second) messages/s, p50 $(member "$json" latency_us.p50) us, p99 $(member "$json" latency_us.p99) us,$(cpu_said "$json") errors $(member "$json" errors)"
 }
 
 produce() {
@@ -134,11 +153,12 @@ work_topics() {
 }
 
 run_works() {
-    local kind=$1 work any=no
-    for work in produce-1x1 produce-4x32 produce-4x256 produce-128 produce-batch consume e2e; do wanted $work && any=yes; done
-    [ $any = no ] || work_steady "$kind"
-    if wanted sync-1x1 || wanted sync-64x4; then work_sync "$kind"; fi
-    if wanted start || wanted memory; then work_start "$kind"; fi
+    local kind=$1
+    if wanted_any produce-1x1 produce-4x32 produce-4x256 produce-128 produce-batch consume e2e; then work_steady "$kind"; fi
+    if wanted_any sync-1x1 sync-64x4; then work_sync "$kind"; fi
+    if wanted_any start memory; then work_start "$kind"; fi
     if wanted kill; then work_kill "$kind"; fi
     if wanted topics; then work_topics "$kind"; fi
+    run_durability "$kind"
+    run_messages "$kind"
 }

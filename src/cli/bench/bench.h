@@ -1,7 +1,8 @@
 /*
- * The load generator: what its works (produce, consume, e2e) share. It talks to any RocketMQ server with frames that
- * are built beforehand, from one or two threads of its own, so that it costs much less than the server it measures.
- * Ownership: the command owns everything; workers borrow it until they are joined. Threads: as each function says.
+ * The load generator: what its works (produce, consume, e2e, timer, disk) share. It talks to any RocketMQ server with
+ * frames that are built beforehand, from one or two threads of its own, so that it costs much less than the server it
+ * measures. Ownership: the command owns everything; workers borrow it until they are joined. Threads: as each function
+ * says.
  */
 #ifndef CROCKET_CLI_BENCH_BENCH_H
 #define CROCKET_CLI_BENCH_BENCH_H
@@ -23,10 +24,15 @@ struct bench_options {
     int64_t count; /* messages to do; 0: as long as duration */
     int64_t pull_batch, pull_bytes;
     int64_t duration_ms, warmup_ms;
-    pid_t server_pid; /* 0: none */
-    bool binary;      /* header */
-    bool transaction; /* half messages, each committed after its answer */
-    bool json;        /* output */
+    pid_t server_pid;       /* 0: none */
+    const char *properties; /* of each message sent, see send_frame_spec; NULL */
+    const char *sql;        /* filter of a consumer; NULL */
+    const char *dir;        /* of the disk that is measured */
+    int64_t delay_ms;       /* of messages with a delivery time */
+    bool binary;            /* header */
+    bool transaction;       /* half messages, each committed after its answer */
+    bool orderly, pop, batch_ack;
+    bool json; /* output */
 };
 
 /* Where the topic is. */
@@ -53,7 +59,8 @@ enum bench_phase { BENCH_READY, BENCH_WARMUP, BENCH_MEASURE, BENCH_STOP };
 /* What one worker counts; padded so that workers do not disturb each other. */
 struct bench_counts {
     _Alignas(128) atomic_ullong messages, bytes, requests, errors;
-    atomic_bool finished; /* its share of --count is done, or it failed */
+    atomic_ullong matched; /* of the messages a filter looked at */
+    atomic_bool finished;  /* its share of --count is done, or it failed */
 };
 
 struct bench_run {
@@ -73,7 +80,7 @@ void bench_note_error(struct bench_run *run, const char *fmt, ...) __attribute__
 struct bench_result {
     const char *work;
     double seconds;
-    uint64_t messages, bytes, requests, errors;
+    uint64_t messages, matched, bytes, requests, errors;
     struct hist *latency;      /* ns; NULL: not measured */
     const char *latency_means; /* "send to answer" */
     struct hist *latency2;     /* a second one, or NULL */
@@ -84,11 +91,15 @@ struct bench_result {
 
 /* Sleeps through warm-up and measurement while the workers run, and fills seconds, counts and CPU. run.c */
 void bench_watch(struct bench_run *run, unsigned workers, struct bench_result *result);
+void bench_sleep_ms(int64_t ms);
+double bench_process_cpu(pid_t pid); /* seconds so far; below 0: not known */
 void bench_print(const struct bench_options *o, const struct bench_run *run, const struct bench_result *r);
 
 /* The works: the exit code. */
 int bench_produce(const struct bench_options *o);
 int bench_consume(const struct bench_options *o);
 int bench_e2e(const struct bench_options *o);
+int bench_timer(const struct bench_options *o);
+int bench_disk(const struct bench_options *o);
 
 #endif

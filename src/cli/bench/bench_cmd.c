@@ -18,10 +18,18 @@ static const struct arg_option options[] = {
     {NULL, "size", "BYTES", false, "body size (default 1024)"},
     {NULL, "batch", "N", false, "messages a request (default 1)"},
     {NULL, "transaction", NULL, false, "produce: half messages, each committed when it is acknowledged"},
+    {NULL, "properties", "LIST", false,
+     "name=value;name=value of each message sent; a run of three # or more becomes digits of its number"},
     {NULL, "rate", "N", false, "messages a second, open loop: latency counts from the time a send was due"},
     {NULL, "duration", "SECONDS", false, "how long to measure (default 10)"},
     {NULL, "warmup", "SECONDS", false, "how long to run before (default 2; 0 with --count)"},
     {NULL, "count", "N", false, "messages to send or read, instead of --duration"},
+    {NULL, "orderly", NULL, false, "consume: lock the queues and commit their offsets, as an orderly consumer does"},
+    {NULL, "pop", NULL, false, "consume: pop, and acknowledge each message"},
+    {NULL, "batch-ack", NULL, false, "with --pop: acknowledge the messages of a pop by one request"},
+    {NULL, "sql", "EXPR", false, "consume: filter by SQL92; counts what the server looked through"},
+    {NULL, "delay", "SECONDS", false, "timer: how long after the start all messages are due (default 10)"},
+    {NULL, "dir", "DIR", false, "disk: directory on the disk to measure (default .)"},
     {NULL, "header", "KIND", false, "json (default, as most clients) or binary"},
     {NULL, "pull-batch", "N", false, "messages a pull asks for (default 32)"},
     {NULL, "pull-bytes", "N", false, "bytes a pull asks for (default 262144)"},
@@ -33,7 +41,11 @@ enum { OPTIONS = sizeof options / sizeof options[0] };
 static const struct work {
     const char *name;
     int (*run)(const struct bench_options *o);
-} works[] = {{"produce", bench_produce}, {"consume", bench_consume}, {"e2e", bench_e2e}};
+} works[] = {{"produce", bench_produce},
+             {"consume", bench_consume},
+             {"e2e", bench_e2e},
+             {"timer", bench_timer},
+             {"disk", bench_disk}};
 enum { WORKS = sizeof works / sizeof works[0] };
 
 static const char about[] =
@@ -41,7 +53,9 @@ static const char about[] =
     "  produce  sends messages: closed loop (each connection keeps --inflight requests under way), or open loop "
     "(--rate)\n"
     "  consume  reads all messages of the topic with pull requests, as the Java push consumer asks for them\n"
-    "  e2e      sends at --rate (default 5000) and receives by long polling; latency from send to receipt";
+    "  e2e      sends at --rate (default 5000) and receives by long polling; latency from send to receipt\n"
+    "  timer    sends --count messages (default 100000) that are due at the same moment; latency from then to receipt\n"
+    "  disk     writes --size bytes and fdatasync, over and over: what a synchronous flush costs at least";
 
 static int seconds(const struct args *a, const char *name, int64_t *ms, struct err *err)
 {
@@ -77,6 +91,13 @@ static int read_options(const struct args *a, const struct work *w, struct bench
                                 .pull_bytes = 262144,
                                 .binary = strcmp(header, "binary") == 0,
                                 .transaction = args_has(a, "transaction"),
+                                .orderly = args_has(a, "orderly"),
+                                .pop = args_has(a, "pop"),
+                                .batch_ack = args_has(a, "batch-ack"),
+                                .sql = args_get(a, "sql"),
+                                .properties = args_get(a, "properties"),
+                                .dir = args_or(a, "dir", "."),
+                                .delay_ms = 10000,
                                 .json = args_has(a, "json")};
     if (!o->binary && strcmp(header, "json") != 0)
         return err_set(err, 0, "option --header cannot be \"%s\"; it must be json or binary", header);
@@ -88,10 +109,18 @@ static int read_options(const struct args *a, const struct work *w, struct bench
         args_i64(a, "pull-batch", 1, 100000, &o->pull_batch, err) ||
         args_i64(a, "pull-bytes", 1, 16 << 20, &o->pull_bytes, err) ||
         args_i64(a, "server-pid", 1, INT32_MAX, &pid, err) || seconds(a, "duration", &o->duration_ms, err) ||
-        seconds(a, "warmup", &o->warmup_ms, err))
+        seconds(a, "warmup", &o->warmup_ms, err) || seconds(a, "delay", &o->delay_ms, err))
         return -1;
     if (o->transaction && (w->run != bench_produce || o->batch > 1))
         return err_set(err, 0, "option --transaction is for produce without --batch");
+    if ((o->orderly || o->pop || o->sql) && w->run != bench_consume)
+        return err_set(err, 0, "options --orderly, --pop and --sql are for consume");
+    if (o->orderly + o->pop + (o->sql != NULL) > 1 || (o->batch_ack && !o->pop))
+        return err_set(err, 0, "of --orderly, --pop and --sql only one can be given, and --batch-ack only with --pop");
+    if (o->pop && o->binary)
+        return err_set(err, 0, "option --pop needs --header json: a binary header has no room for the codes of pops");
+    if (o->properties && w->run == bench_timer)
+        return err_set(err, 0, "timer sets the properties of its messages itself; leave --properties out");
     /* Reading ends by itself: only a duration that was asked for limits it. */
     if (w->run == bench_consume && !args_has(a, "duration"))
         o->duration_ms = INT64_MAX / 4000000;
@@ -108,14 +137,14 @@ int cmd_bench(int argc, char **argv)
     if (args_parse(&args, options, OPTIONS, argc, argv, &err))
         return cmd_fail(&err);
     if (args_wants_help(&args) || (argc == 1 && args.plain_count == 0)) {
-        cmd_help("crocket bench produce|consume|e2e [OPTIONS]", about, options, OPTIONS);
+        cmd_help("crocket bench produce|consume|e2e|timer|disk [OPTIONS]", about, options, OPTIONS);
         return 0;
     }
     for (size_t i = 0; args.plain_count == 1 && i < WORKS; i++)
         if (strcmp(args.plain[0], works[i].name) == 0)
             w = &works[i];
     if (w == NULL)
-        return cmd_failf("write crocket bench produce, consume or e2e; --help tells more");
+        return cmd_failf("write crocket bench produce, consume, e2e, timer or disk; --help tells more");
     if (args_check(&args, &err) || read_options(&args, w, &o, &err))
         return cmd_fail(&err);
     return w->run(&o);

@@ -1,4 +1,4 @@
-/* Consume: reads all that a topic holds, as fast as the server gives it. */
+/* Consume: reads all that a topic holds, as fast as the server gives it; by pulls, in order, or by pops. */
 #include "cli/bench/bench.h"
 #include "cli/bench/consumer.h"
 #include "cli/cmd.h"
@@ -11,9 +11,10 @@ int bench_consume(const struct bench_options *given)
     static struct bench_run run;
     struct bench_options options = *given;
     struct bench_route route;
-    struct bench_result result = {.work = "consume", .latency_means = "pull request to its messages"};
+    struct bench_result result = {.work = "consume", .latency_means = "request to its messages"};
     struct consumer *workers[BENCH_MAX_THREADS] = {0};
     struct thread threads[BENCH_MAX_THREADS] = {0};
+    const enum consumer_mode mode = given->pop ? CONSUME_POP : given->orderly ? CONSUME_ORDERLY : CONSUME_TO_END;
     struct err err;
     unsigned n = (unsigned)(options.threads < options.connections ? options.threads : options.connections);
     options.warmup_ms = 0; /* what is read while warming up would be missing afterwards */
@@ -24,7 +25,7 @@ int bench_consume(const struct bench_options *given)
     result.latency = calloc(1, sizeof *result.latency);
     int rc = result.latency ? 0 : err_set(&err, 0, "out of memory");
     for (unsigned i = 0; rc == 0 && i < n; i++)
-        rc = consumer_new(&workers[i], &run, i, n, CONSUME_TO_END, NULL, NULL, &err);
+        rc = consumer_new(&workers[i], &run, i, n, mode, NULL, NULL, &err);
     for (unsigned i = 0; rc == 0 && i < n; i++)
         rc = thread_start(&threads[i], "consume", consumer_run, workers[i]);
     if (rc == 0)

@@ -1,50 +1,15 @@
-#include "cli/bench/consumer.h"
+#include "cli/bench/consumer_int.h"
 
 #include "admin/tool.h"
-#include "cli/bench/conn.h"
-#include "cli/bench/frame.h"
 #include "message/message.h"
 #include "os/clock.h"
-#include "remoting/codes.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { MAX_EVENTS = 64, STEP_MS = 20, SUSPEND_MS = 15000, ASK_MS = 10000 };
-
-struct consumer_conn;
-
-struct pull_queue {
-    struct consumer_conn *conn;
-    struct pull_spec spec;
-    int64_t offset, end; /* end -1: none */
-    int64_t asked_ns;
-    bool done, due; /* due: the next request is to be written */
-};
-
-struct consumer_conn {
-    struct bench_conn net;
-    struct consumer *owner;
-    bool broken;
-};
-
-struct consumer {
-    struct bench_run *run;
-    struct bench_counts *counts;
-    enum consumer_mode mode;
-    consumer_message_fn fn;
-    void *arg;
-    struct hist latency;
-    struct consumer_conn *conns;
-    size_t conn_count;
-    struct pull_queue *queues;
-    size_t queue_count, done_count;
-    int epoll;
-    int64_t now_ns;
-    uint64_t messages, bytes, requests, errors;
-};
+enum { MAX_EVENTS = 64, STEP_MS = 20, SUSPEND_MS = 15000, POP_SUSPEND_MS = 1000, ASK_MS = 10000 };
 
 /* ---- making --------------------------------------------------------------------------------------------------------
  */
@@ -69,7 +34,7 @@ static int add_queues(struct consumer *c, unsigned index, unsigned workers, stru
             size_t conn = (size_t)id % (size_t)o->connections;
             if (conn % workers != index)
                 continue;
-            struct pull_queue *q = &c->queues[c->queue_count++];
+            struct consumer_queue *q = &c->queues[c->queue_count++];
             q->conn = &c->conns[i * ((size_t)o->connections / workers + 1) + conn / workers];
             q->spec = (struct pull_spec){.group = o->group,
                                          .topic = o->topic,
@@ -77,14 +42,19 @@ static int add_queues(struct consumer *c, unsigned index, unsigned workers, stru
                                          .queue = id,
                                          .max_messages = o->pull_batch,
                                          .max_bytes = o->pull_bytes,
-                                         .suspend_ms = SUSPEND_MS,
+                                         .suspend_ms = c->mode == CONSUME_POP ? POP_SUSPEND_MS : SUSPEND_MS,
+                                         .sql = o->sql,
                                          .binary = o->binary};
             q->end = -1;
             rc = bench_queue_offset(&ask, b, o->topic, id, c->mode == CONSUME_LIVE, &q->offset, err);
-            if (rc == 0 && c->mode == CONSUME_TO_END)
+            if (rc == 0 && c->mode != CONSUME_LIVE)
                 rc = bench_queue_offset(&ask, b, o->topic, id, true, &q->end, err);
-            q->due = true;
-            q->done = c->mode == CONSUME_TO_END && q->offset >= q->end;
+            if (c->mode == CONSUME_POP) {
+                q->end -= q->offset;
+                q->offset = 0;
+            }
+            q->due = c->mode != CONSUME_ORDERLY; /* that one has to lock it first */
+            q->done = c->mode != CONSUME_LIVE && q->offset >= q->end;
             c->done_count += q->done;
             if (rc == 0 && q->conn->net.fd < 0)
                 rc = bench_conn_open(&q->conn->net, b->address, c->epoll, q->conn, err);
@@ -141,7 +111,7 @@ const struct hist *consumer_latency(const struct consumer *c)
 /* ---- running -------------------------------------------------------------------------------------------------------
  */
 
-static void finish_queue(struct consumer *c, struct pull_queue *q)
+void consumer_finish_queue(struct consumer *c, struct consumer_queue *q)
 {
     c->done_count += !q->done;
     q->done = true;
@@ -156,25 +126,72 @@ static void break_conn(struct consumer *c, struct consumer_conn *k, const char *
     bench_conn_close(&k->net);
     for (size_t i = 0; i < c->queue_count; i++)
         if (c->queues[i].conn == k)
-            finish_queue(c, &c->queues[i]);
+            consumer_finish_queue(c, &c->queues[i]);
 }
 
-static void take_messages(struct consumer *c, const uint8_t *body, size_t len)
+void consumer_refused(struct consumer *c, const struct consumer_queue *q, const char *what,
+                      const struct bench_response *r)
 {
+    char remark[256];
+    bench_response_remark(r, remark, sizeof remark);
+    bench_note_error(c->run, "a %s of queue %d was answered %d: %s", what, q->spec.queue, r->code, remark);
+    c->errors++;
+}
+
+uint32_t consumer_take(struct consumer *c, const struct consumer_queue *q, const struct bench_response *r)
+{
+    const uint8_t *body = r->body;
+    size_t len = r->body_len;
+    int64_t next = q->offset;
     struct msg_view v;
-    while (len > 8) {
+    uint32_t n = 0;
+    for (; len > 8; n++) {
         size_t size = get_be32(body);
         if (size < MSG_FIXED_V4 || size > len) {
             c->errors++;
-            bench_note_error(c->run, "a pull answer holds something that is no message");
-            return;
+            bench_note_error(c->run, "an answer holds something that is no message");
+            return n;
+        }
+        if (c->mode == CONSUME_ORDERLY && (int64_t)get_be64(body + MSG_POS_QUEUE_OFFSET) != next++) {
+            c->errors++;
+            bench_note_error(c->run, "queue %d did not come in its order", q->spec.queue);
         }
         if (c->fn && msg_decode(body, len, &v) == MSG_OK)
             c->fn(c->arg, v.m.body, c->now_ns);
-        c->messages++;
         c->bytes += size;
         body += size;
         len -= size;
+    }
+    return n;
+}
+
+static void on_pulled(struct consumer *c, struct consumer_queue *q, const struct bench_response *r)
+{
+    uint32_t n = 0;
+    switch (r->code) {
+    case RESP_SUCCESS:
+        hist_record(&c->latency, (uint64_t)(c->now_ns - q->asked_ns));
+        n = consumer_take(c, q, r);
+        break;
+    case RESP_PULL_NOT_FOUND:
+    case RESP_PULL_RETRY_IMMEDIATELY:
+    case RESP_PULL_OFFSET_MOVED:
+        break;
+    default:
+        consumer_refused(c, q, "pull", r);
+        consumer_finish_queue(c, q);
+        return;
+    }
+    int64_t from = q->offset;
+    q->offset = bench_response_i64(r, "nextBeginOffset", q->offset);
+    /* What a filter looked through is its work, whether or not it fits. */
+    c->matched += n;
+    c->messages += q->spec.sql && q->offset > from ? (uint64_t)(q->offset - from) : q->spec.sql ? 0 : n;
+    q->due = true;
+    if (q->end >= 0 && q->offset >= q->end) {
+        if (c->mode == CONSUME_ORDERLY)
+            commit_offset_frame_write(&q->conn->net.out, &q->spec, q->offset);
+        consumer_finish_queue(c, q);
     }
 }
 
@@ -189,44 +206,38 @@ static void on_frame(void *arg, uint8_t *frame, size_t len)
             bench_note_error(c->run, "an answer cannot be read");
         return;
     }
-    if (r.slot >= c->queue_count || c->queues[r.slot].conn != k)
+    size_t kind = r.slot / c->queue_count;
+    struct consumer_queue *q = &c->queues[r.slot % c->queue_count];
+    if (q->conn != k || kind > POPS_OPEN)
         return;
-    struct pull_queue *q = &c->queues[r.slot];
     c->requests++;
-    switch (r.code) {
-    case RESP_SUCCESS:
-        hist_record(&c->latency, (uint64_t)(c->now_ns - q->asked_ns));
-        take_messages(c, r.body, r.body_len);
-        break;
-    case RESP_PULL_NOT_FOUND:
-    case RESP_PULL_RETRY_IMMEDIATELY:
-    case RESP_PULL_OFFSET_MOVED:
-        break;
-    default: {
-        char remark[256];
-        bench_response_remark(&r, remark, sizeof remark);
-        bench_note_error(c->run, "a pull of queue %d was answered %d: %s", q->spec.queue, r.code, remark);
-        c->errors++;
-        finish_queue(c, q);
-        return;
-    }
-    }
-    q->offset = bench_response_i64(&r, "nextBeginOffset", q->offset);
-    q->due = true;
-    if (q->end >= 0 && q->offset >= q->end)
-        finish_queue(c, q);
+    if (c->mode == CONSUME_POP && kind)
+        consumer_acked(c, q, kind - 1, &r);
+    else if (c->mode == CONSUME_POP)
+        consumer_popped(c, q, &r);
+    else if (kind)
+        consumer_locked(c, q, &r);
+    else
+        on_pulled(c, q, &r);
 }
 
 static void write_requests(struct consumer *c)
 {
     const char *why;
+    if (c->mode == CONSUME_ORDERLY)
+        consumer_lock_write(c);
     for (size_t i = 0; i < c->queue_count; i++) {
-        struct pull_queue *q = &c->queues[i];
+        struct consumer_queue *q = &c->queues[i];
         if (!q->due || q->done)
             continue;
+        if (c->mode == CONSUME_POP) {
+            consumer_pop_write(c, q);
+            continue;
+        }
         q->due = false;
         q->asked_ns = c->now_ns;
-        pull_frame_write(&q->conn->net.out, &q->spec, q->offset, (uint32_t)i);
+        pull_frame_write(&q->conn->net.out, &q->spec, q->offset, c->mode == CONSUME_ORDERLY ? q->offset : -1,
+                         consumer_slot(c, q, 0));
     }
     for (size_t i = 0; i < c->conn_count; i++)
         if (c->conns[i].net.fd >= 0 && c->conns[i].net.out.len && !bench_conn_flush(&c->conns[i].net, &why))
@@ -236,6 +247,7 @@ static void write_requests(struct consumer *c)
 static void publish(struct consumer *c)
 {
     atomic_store_explicit(&c->counts->messages, c->messages, memory_order_relaxed);
+    atomic_store_explicit(&c->counts->matched, c->matched, memory_order_relaxed);
     atomic_store_explicit(&c->counts->bytes, c->bytes, memory_order_relaxed);
     atomic_store_explicit(&c->counts->requests, c->requests, memory_order_relaxed);
     atomic_store_explicit(&c->counts->errors, c->errors, memory_order_relaxed);
@@ -244,7 +256,7 @@ static void publish(struct consumer *c)
 void consumer_run(void *arg)
 {
     struct consumer *c = arg;
-    const int64_t limit = c->mode == CONSUME_TO_END ? c->run->options->count : 0;
+    const int64_t limit = c->mode == CONSUME_LIVE ? 0 : c->run->options->count;
     struct epoll_event events[MAX_EVENTS];
     const char *why;
     bench_wait_for_start(c->run);

@@ -1,5 +1,5 @@
 /*
- * One worker that pulls queues as the Java push consumer does: one request under way for each queue, the next one as
+ * One worker that consumes queues as the Java push consumer does: one request under way for each queue, the next one as
  * soon as the answer is there. Made and freed by the main thread, run by its own.
  */
 #ifndef CROCKET_CLI_BENCH_CONSUMER_H
@@ -12,6 +12,9 @@ struct consumer;
 enum consumer_mode {
     CONSUME_TO_END, /* from the first message to the last one that was there at the start; then it is finished */
     CONSUME_LIVE,   /* from now on, with long polling */
+    /* Both from the first message to the last one that was there at the start: */
+    CONSUME_ORDERLY, /* queues locked, offsets committed with each pull, the order looked at */
+    CONSUME_POP,     /* popped, and each message acknowledged; it counts when that is answered */
 };
 
 /* Called with the body of each message; now: when it was received. NULL: messages are only counted. */

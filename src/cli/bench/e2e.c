@@ -10,7 +10,6 @@
 #include "os/thread.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum { STAMP_BYTES = 16, SETTLE_MS = 300, LAST_MS = 2000 };
 
@@ -38,12 +37,6 @@ static void receive(void *arg, struct str body, int64_t now_ns)
     int64_t sent = (int64_t)get_be64(body.ptr + 8);
     if (from && sent >= from)
         hist_record(&r->latency, now_ns > sent ? (uint64_t)(now_ns - sent) : 0);
-}
-
-static void pause_ms(long ms)
-{
-    struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-    nanosleep(&t, NULL);
 }
 
 int bench_e2e(const struct bench_options *o)
@@ -74,7 +67,7 @@ int bench_e2e(const struct bench_options *o)
     if (rc == 0)
         rc = thread_start(&threads[1], "receive", consumer_run, consumer);
     if (rc == 0)
-        pause_ms(SETTLE_MS); /* the pulls wait before the first message is there */
+        bench_sleep_ms(SETTLE_MS); /* the pulls wait before the first message is there */
     if (rc == 0)
         rc = producer_new(&producer, &send_run, 0, 1, stamp, &err);
     if (rc == 0)
@@ -87,7 +80,7 @@ int bench_e2e(const struct bench_options *o)
     for (int i = 0; rc == 0 && i < LAST_MS / 10; i++) {
         if (atomic_load(&receiver.arrived) >= atomic_load(&send_run.counts[0].messages))
             break;
-        pause_ms(10);
+        bench_sleep_ms(10);
     }
     atomic_store(&receive_run.phase, BENCH_STOP);
     thread_join(&threads[1]);

@@ -1,86 +1,20 @@
 #include "cli/bench/frame.h"
 
+#include "cli/bench/header.h"
 #include "message/message.h"
 #include "os/host.h"
-#include "remoting/command.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Header fields in either encoding. */
-struct header {
-    struct rem_frame json;
-    struct buf *out;
-    size_t at, fields_at;
-    bool binary;
-};
-
-static void header_begin(struct header *h, struct buf *out, int32_t code, bool binary)
-{
-    h->out = out;
-    h->at = out->len;
-    h->binary = binary;
-    if (!binary) {
-        rem_frame_begin(&h->json, out, code);
-        return;
-    }
-    buf_extend(out, 8);
-    buf_add_be16(out, (uint16_t)code);
-    buf_add_byte(out, REM_LANG_CPP);
-    buf_add_be16(out, REM_VERSION);
-    buf_add_be32(out, 0); /* opaque */
-    buf_add_be32(out, 0); /* flag */
-    buf_add_be32(out, 0); /* no remark */
-    h->fields_at = out->len;
-    buf_add_be32(out, 0);
-}
-
-static void header_str(struct header *h, const char *key, struct str value)
-{
-    if (!h->binary) {
-        rem_frame_str(&h->json, key, value);
-        return;
-    }
-    buf_add_be16(h->out, (uint16_t)strlen(key));
-    buf_add(h->out, key, strlen(key));
-    buf_add_be32(h->out, (uint32_t)value.len);
-    buf_add_str(h->out, value);
-}
-
-static void header_i64(struct header *h, const char *key, int64_t value)
-{
-    char text[24];
-    header_str(h, key, str_make(text, fmt_i64(text, value)));
-}
-
-static void header_end(struct header *h, int32_t flag, uint32_t slot)
-{
-    struct buf *b = h->out;
-    if (!h->binary) {
-        rem_frame_header_end(&h->json, flag, (int32_t)(BENCH_OPAQUE_BASE + slot), STR_NULL);
-        return;
-    }
-    if (!buf_ok(b))
-        return;
-    put_be32(b->data + h->at + 4, (uint32_t)(b->len - h->at - 8) | 1u << 24);
-    put_be32(b->data + h->at + 8 + 5, BENCH_OPAQUE_BASE + slot);
-    put_be32(b->data + h->at + 8 + 9, (uint32_t)flag);
-    put_be32(b->data + h->fields_at, (uint32_t)(b->len - h->fields_at - 4));
-}
-
-static void frame_finish(struct buf *out, size_t at)
-{
-    if (buf_ok(out))
-        put_be32(out->data + at, (uint32_t)(out->len - at - 4));
-}
-
 /* ---- send ----------------------------------------------------------------------------------------------------------
  */
 
 static const char key_mark[] = "@@@@@@@@@@@@"; /* BENCH_KEY_DIGITS places */
 static const char time_mark[] = "1111111111111";
+static const char number_mark[] = "###"; /* fewer could be the length of something */
 _Static_assert(sizeof key_mark - 1 == BENCH_KEY_DIGITS && sizeof time_mark - 1 == BENCH_TIME_DIGITS, "");
 
 static void add_properties(struct buf *b, const struct send_frame_spec *s)
@@ -93,6 +27,10 @@ static void add_properties(struct buf *b, const struct send_frame_spec *s)
         msg_property_add(b, STR_LIT(MSG_PROP_TRAN_MSG), STR_LIT("true"));
         msg_property_add(b, STR_LIT(MSG_PROP_PGROUP), str_from(s->group));
     }
+    struct str rest = str_from(s->properties), one, name;
+    while (str_split(&rest, ';', &one))
+        if (str_split(&one, '=', &name))
+            msg_property_add(b, name, one);
 }
 
 static void add_body(struct buf *b, size_t size)
@@ -109,6 +47,29 @@ static ptrdiff_t find(const struct buf *b, size_t from, const char *what)
 {
     const uint8_t *hit = memmem(b->data + from, b->len - from, what, strlen(what));
     return hit ? hit - b->data : -1;
+}
+
+/* Runs of '#' in the properties: digits of the message's number. Neither bodies nor names hold one. */
+static int find_numbers(struct send_frame *f, const struct send_frame_spec *s, struct err *err)
+{
+    const uint8_t *at = f->bytes.data, *end = at + f->bytes.len;
+    size_t in_text = 0;
+    for (const char *p = s->properties; (p = p ? strstr(p, number_mark) : NULL); p += strspn(p, "#"))
+        in_text++;
+    f->number_at = calloc(in_text * s->batch + 1, sizeof *f->number_at);
+    if (f->number_at == NULL)
+        return err_set(err, ENOMEM, "out of memory");
+    while (f->number_count < in_text * s->batch &&
+           (at = memmem(at, (size_t)(end - at), number_mark, sizeof number_mark - 1))) {
+        struct send_number *n = &f->number_at[f->number_count++];
+        n->at = (size_t)(at - f->bytes.data);
+        while (at < end && *at == '#')
+            at++;
+        n->digits = (size_t)(at - f->bytes.data) - n->at;
+        while (s->batch > 1 && n->message + 1 < s->batch && f->entry_at[n->message + 1] < n->at)
+            n->message++;
+    }
+    return 0;
 }
 
 /* Where the places to stamp are: looked up once, in the finished bytes. */
@@ -128,13 +89,13 @@ static int find_places(struct send_frame *f, const struct send_frame_spec *s, st
         return err_set(err, EINVAL, "the topic or group name cannot be used for a load test");
     f->time_at = (size_t)time_at;
     f->opaque_at = (size_t)opaque_at;
-    return 0;
+    return find_numbers(f, s, err);
 }
 
 int send_frame_make(struct send_frame *f, const struct send_frame_spec *s, struct err *err)
 {
     struct buf properties = {0}, body = {0};
-    struct header h;
+    struct bench_header h;
     memset(f, 0, sizeof *f);
     f->binary = s->binary;
     f->size = s->size;
@@ -145,21 +106,21 @@ int send_frame_make(struct send_frame *f, const struct send_frame_spec *s, struc
         add_properties(&properties, s);
     else
         msg_property_add(&properties, STR_LIT(MSG_PROP_WAIT), STR_LIT("true"));
-    header_begin(&h, &f->bytes, s->batch > 1 ? REQ_SEND_BATCH_MESSAGE : REQ_SEND_MESSAGE_V2, s->binary);
-    header_str(&h, "a", str_from(s->group));
-    header_str(&h, "b", str_from(s->topic));
-    header_str(&h, "c", STR_LIT("TBW102"));
-    header_i64(&h, "d", 4);
-    header_i64(&h, "e", s->queue);
-    header_i64(&h, "f", s->transaction ? MSG_FLAG_TRANSACTION_PREPARED : 0);
-    header_str(&h, "g", str_from(time_mark));
-    header_i64(&h, "h", 0);
-    header_str(&h, "i", buf_str(&properties));
-    header_i64(&h, "j", 0);
-    header_str(&h, "k", STR_LIT("false"));
-    header_str(&h, "m", s->batch > 1 ? STR_LIT("true") : STR_LIT("false"));
-    header_str(&h, "n", str_from(s->broker_name));
-    header_end(&h, 0, 0);
+    bench_header_begin(&h, &f->bytes, s->batch > 1 ? REQ_SEND_BATCH_MESSAGE : REQ_SEND_MESSAGE_V2, s->binary);
+    bench_header_str(&h, "a", str_from(s->group));
+    bench_header_str(&h, "b", str_from(s->topic));
+    bench_header_str(&h, "c", STR_LIT("TBW102"));
+    bench_header_i64(&h, "d", 4);
+    bench_header_i64(&h, "e", s->queue);
+    bench_header_i64(&h, "f", s->transaction ? MSG_FLAG_TRANSACTION_PREPARED : 0);
+    bench_header_str(&h, "g", str_from(time_mark));
+    bench_header_i64(&h, "h", 0);
+    bench_header_str(&h, "i", buf_str(&properties));
+    bench_header_i64(&h, "j", 0);
+    bench_header_str(&h, "k", STR_LIT("false"));
+    bench_header_str(&h, "m", s->batch > 1 ? STR_LIT("true") : STR_LIT("false"));
+    bench_header_str(&h, "n", str_from(s->broker_name));
+    bench_header_end(&h, 0, 0);
     f->body_at = f->bytes.len;
     buf_clear(&properties);
     for (size_t i = 0; i < s->batch; i++) {
@@ -174,7 +135,7 @@ int send_frame_make(struct send_frame *f, const struct send_frame_spec *s, struc
             msg_batch_add(&f->bytes, 0, buf_str(&body), buf_str(&properties));
         }
     }
-    frame_finish(&f->bytes, 0);
+    bench_frame_finish(&f->bytes, 0);
     bool ok = buf_ok(&f->bytes) && buf_ok(&properties) && buf_ok(&body);
     buf_free(&properties);
     buf_free(&body);
@@ -185,6 +146,7 @@ void send_frame_free(struct send_frame *f)
 {
     buf_free(&f->bytes);
     free(f->key_at);
+    free(f->number_at);
     free(f->entry_at);
     memset(f, 0, sizeof *f);
 }
@@ -194,6 +156,12 @@ static void put_key(uint8_t *at, uint64_t number)
     static const char hex[] = "0123456789ABCDEF";
     for (int i = BENCH_KEY_DIGITS; i-- > 0; number >>= 4)
         at[i] = (uint8_t)hex[number & 15];
+}
+
+static void put_number(uint8_t *at, size_t digits, uint64_t number)
+{
+    for (; digits-- > 0; number /= 10)
+        at[digits] = (uint8_t)('0' + number % 10);
 }
 
 static void put_opaque(uint8_t *at, uint32_t slot)
@@ -214,6 +182,8 @@ uint8_t *send_frame_stamp(const struct send_frame *f, struct buf *out, uint32_t 
         put_be32(at + f->opaque_at, BENCH_OPAQUE_BASE + slot);
     else
         put_opaque(at + f->opaque_at, slot);
+    for (size_t i = 0; i < f->number_count; i++)
+        put_number(at + f->number_at[i].at, f->number_at[i].digits, *key + f->number_at[i].message);
     for (size_t i = 0; i < f->key_count; i++)
         put_key(at + f->key_at[i], (*key)++);
     return at;
@@ -224,7 +194,7 @@ uint8_t *send_frame_stamp(const struct send_frame *f, struct buf *out, uint32_t 
 
 bool commit_frame_write(struct buf *out, const struct send_frame_spec *s, const struct bench_response *r)
 {
-    struct header h;
+    struct bench_header h;
     struct msg_host host;
     int64_t log_offset;
     size_t at = out->len;
@@ -232,43 +202,17 @@ bool commit_frame_write(struct buf *out, const struct send_frame_spec *s, const 
     struct str msg_id = str_make(id, bench_response_text(r, "msgId", id));
     if (!msg_id_parse(msg_id, &host, &log_offset))
         return false;
-    header_begin(&h, out, REQ_END_TRANSACTION, s->binary);
-    header_str(&h, "bname", str_from(s->broker_name));
-    header_i64(&h, "commitLogOffset", log_offset);
-    header_i64(&h, "commitOrRollback", MSG_FLAG_TRANSACTION_COMMIT);
-    header_str(&h, "fromTransactionCheck", STR_LIT("false"));
-    header_str(&h, "msgId", msg_id);
-    header_str(&h, "producerGroup", str_from(s->group));
-    header_i64(&h, "tranStateTableOffset", bench_response_i64(r, "queueOffset", -1));
-    header_end(&h, REM_FLAG_ONEWAY, 0);
-    frame_finish(out, at);
+    bench_header_begin(&h, out, REQ_END_TRANSACTION, s->binary);
+    bench_header_str(&h, "bname", str_from(s->broker_name));
+    bench_header_i64(&h, "commitLogOffset", log_offset);
+    bench_header_i64(&h, "commitOrRollback", MSG_FLAG_TRANSACTION_COMMIT);
+    bench_header_str(&h, "fromTransactionCheck", STR_LIT("false"));
+    bench_header_str(&h, "msgId", msg_id);
+    bench_header_str(&h, "producerGroup", str_from(s->group));
+    bench_header_i64(&h, "tranStateTableOffset", bench_response_i64(r, "queueOffset", -1));
+    bench_header_end(&h, REM_FLAG_ONEWAY, 0);
+    bench_frame_finish(out, at);
     return true;
-}
-
-/* ---- pull ----------------------------------------------------------------------------------------------------------
- */
-
-void pull_frame_write(struct buf *out, const struct pull_spec *s, int64_t offset, uint32_t slot)
-{
-    enum { SUSPEND = 2, SUBSCRIPTION = 4 };
-    struct header h;
-    size_t at = out->len;
-    header_begin(&h, out, REQ_PULL_MESSAGE, s->binary);
-    header_str(&h, "bname", str_from(s->broker_name));
-    header_i64(&h, "commitOffset", 0);
-    header_str(&h, "consumerGroup", str_from(s->group));
-    header_str(&h, "expressionType", STR_LIT("TAG"));
-    header_i64(&h, "maxMsgBytes", s->max_bytes);
-    header_i64(&h, "maxMsgNums", s->max_messages);
-    header_i64(&h, "queueId", s->queue);
-    header_i64(&h, "queueOffset", offset);
-    header_i64(&h, "subVersion", 0);
-    header_str(&h, "subscription", STR_LIT("*"));
-    header_i64(&h, "suspendTimeoutMillis", s->suspend_ms);
-    header_i64(&h, "sysFlag", SUBSCRIPTION | (s->suspend_ms > 0 ? SUSPEND : 0));
-    header_str(&h, "topic", str_from(s->topic));
-    header_end(&h, 0, slot);
-    frame_finish(out, at);
 }
 
 /* ---- responses -----------------------------------------------------------------------------------------------------
@@ -389,23 +333,24 @@ int64_t bench_response_i64(const struct bench_response *r, const char *key, int6
     return read_number(hit, end, &value) ? value : otherwise;
 }
 
-size_t bench_response_text(const struct bench_response *r, const char *key, char out[BENCH_ID_MAX])
+struct str bench_response_view(const struct bench_response *r, const char *key)
 {
-    struct str text = STR_NULL;
     char pattern[64];
     if (r->binary) {
         struct rem_command c;
         const char *why;
         clear_command(&c);
-        if (rem_decode_binary_header(r->header, r->header_len, &c, &why))
-            text = rem_ext(&c, key);
-    } else {
-        int n = snprintf(pattern, sizeof pattern, "\"%s\":\"", key);
-        const uint8_t *hit = memmem(r->header, r->header_len, pattern, (size_t)n), *end = r->header + r->header_len;
-        const uint8_t *quote = hit ? memchr(hit + n, '"', (size_t)(end - hit - n)) : NULL;
-        if (quote)
-            text = str_make(hit + n, (size_t)(quote - hit - n));
+        return rem_decode_binary_header(r->header, r->header_len, &c, &why) ? rem_ext(&c, key) : STR_NULL;
     }
+    int n = snprintf(pattern, sizeof pattern, "\"%s\":\"", key);
+    const uint8_t *hit = memmem(r->header, r->header_len, pattern, (size_t)n), *end = r->header + r->header_len;
+    const uint8_t *quote = hit ? memchr(hit + n, '"', (size_t)(end - hit - n)) : NULL;
+    return quote ? str_make(hit + n, (size_t)(quote - hit - n)) : STR_NULL;
+}
+
+size_t bench_response_text(const struct bench_response *r, const char *key, char out[BENCH_ID_MAX])
+{
+    struct str text = bench_response_view(r, key);
     if (text.len > BENCH_ID_MAX)
         text.len = 0;
     if (text.len)

@@ -62,6 +62,7 @@ static int make_frames(struct producer *p, unsigned index, struct err *err)
         .batch = (size_t)o->batch,
         .binary = o->binary,
         .transaction = o->transaction,
+        .properties = o->properties,
     };
     host_random(random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)

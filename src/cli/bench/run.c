@@ -17,7 +17,7 @@ void bench_run_init(struct bench_run *run, const struct bench_options *o, const 
     pthread_mutex_init(&run->first_error_lock, NULL);
 }
 
-static void sleep_ms(int64_t ms)
+void bench_sleep_ms(int64_t ms)
 {
     struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
     nanosleep(&t, NULL);
@@ -29,8 +29,7 @@ void bench_wait_for_start(const struct bench_run *run)
         nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
 }
 
-/* CPU time the process has used so far; below 0 when it cannot be told. */
-static double process_cpu(pid_t pid)
+double bench_process_cpu(pid_t pid)
 {
     clockid_t clock;
     struct timespec t;
@@ -48,9 +47,10 @@ static double own_cpu(void)
 
 static void sum(const struct bench_run *run, unsigned workers, struct bench_result *r)
 {
-    r->messages = r->bytes = r->requests = r->errors = 0;
+    r->messages = r->matched = r->bytes = r->requests = r->errors = 0;
     for (unsigned i = 0; i < workers; i++) {
         r->messages += atomic_load(&run->counts[i].messages);
+        r->matched += atomic_load(&run->counts[i].matched);
         r->bytes += atomic_load(&run->counts[i].bytes);
         r->requests += atomic_load(&run->counts[i].requests);
         r->errors += atomic_load(&run->counts[i].errors);
@@ -68,7 +68,7 @@ static bool all_finished(const struct bench_run *run, unsigned workers)
 static void sleep_until(const struct bench_run *run, unsigned workers, int64_t end_ms)
 {
     for (int64_t left; (left = end_ms - clock_mono_ms()) > 0 && !all_finished(run, workers);)
-        sleep_ms(left < 5 ? left : 5);
+        bench_sleep_ms(left < 5 ? left : 5);
 }
 
 void bench_watch(struct bench_run *run, unsigned workers, struct bench_result *r)
@@ -79,7 +79,7 @@ void bench_watch(struct bench_run *run, unsigned workers, struct bench_result *r
         atomic_store(&run->phase, BENCH_WARMUP);
         sleep_until(run, workers, clock_mono_ms() + o->warmup_ms);
     }
-    double server = process_cpu(o->server_pid), own = own_cpu();
+    double server = bench_process_cpu(o->server_pid), own = own_cpu();
     int64_t from = clock_mono_ns();
     sum(run, workers, &before);
     atomic_store(&run->measure_from_ns, from);
@@ -87,7 +87,7 @@ void bench_watch(struct bench_run *run, unsigned workers, struct bench_result *r
     sleep_until(run, workers, from / 1000000 + (o->count ? INT64_MAX / 2000000 : o->duration_ms));
     int64_t to = clock_mono_ns();
     sum(run, workers, r);
-    double server_end = process_cpu(o->server_pid);
+    double server_end = bench_process_cpu(o->server_pid);
     r->own_cpu_seconds = own_cpu() - own;
     atomic_store(&run->phase, BENCH_STOP);
     r->messages -= before.messages;
@@ -155,6 +155,8 @@ static void print_json(const struct bench_options *o, const struct bench_result 
            r->work, o->connections, o->inflight, o->size, o->batch, o->rate, o->binary ? "binary" : "json", r->seconds,
            r->messages, r->requests, r->errors, (double)r->messages / r->seconds,
            (double)r->bytes / r->seconds / 1048576);
+    if (o->sql)
+        printf(",\"matched\":%" PRIu64, r->matched);
     if (r->latency)
         json_latency(r->latency, "latency_us");
     if (r->latency2)
@@ -173,6 +175,8 @@ void bench_print(const struct bench_options *o, const struct bench_run *run, con
                " errors\n",
                r->work, r->messages, r->seconds, (double)r->messages / r->seconds,
                (double)r->bytes / r->seconds / 1048576, r->requests, r->errors);
+        if (o->sql)
+            printf("  %" PRIu64 " of them fit \"%s\"\n", r->matched, o->sql);
         if (r->latency)
             print_latency(r->latency, r->latency_means);
         if (r->latency2)

@@ -1,5 +1,5 @@
 /* The frames of the load generator are what a client sends, in both encodings, and answers of every shape are read. */
-#include "cli/bench/frame.h"
+#include "cli/bench/consume_frame.h"
 
 #include "message/message.h"
 #include "remoting/headers_client.h"
@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -102,6 +103,42 @@ static void a_batch_holds_messages_with_keys_of_their_own(void **state)
     buf_free(&out);
 }
 
+static void properties_carry_the_number_of_their_message(void **state)
+{
+    struct send_frame f;
+    struct send_frame_spec spec = one;
+    struct buf out = {0};
+    struct err err;
+    struct rem_command c;
+    struct send_req h;
+    struct msg_batch_entry e;
+    bool bad = false;
+    spec.properties = "number=####;price=###;colour=green";
+    for (size_t batch = 1; batch <= 3; batch += 2) {
+        uint64_t key = 12345, n = key;
+        spec.batch = batch;
+        buf_clear(&out);
+        assert_int_equal(send_frame_make(&f, &spec, &err), 0);
+        send_frame_stamp(&f, &out, 0, "1700000000123", &key);
+        decode_send(out.data, out.len, &c, &h);
+        if (batch == 1) {
+            assert_true(str_eqz(msg_property(h.properties, STR_LIT("number")), "2345"));
+            assert_true(str_eqz(msg_property(h.properties, STR_LIT("price")), "345"));
+            assert_true(str_eqz(msg_property(h.properties, STR_LIT("colour")), "green"));
+        }
+        for (struct str rest = c.body; batch > 1 && msg_batch_next(&rest, &e, &bad); n++) {
+            char expected[8];
+            snprintf(expected, sizeof expected, "%04d", (int)(n % 10000));
+            assert_true(str_eqz(msg_property(e.properties, STR_LIT("number")), expected));
+            assert_true(str_eqz(msg_property(e.properties, STR_LIT("price")), expected + 1));
+        }
+        assert_int_equal(n, batch == 1 ? 12345 : 12348);
+        assert_false(bad);
+        send_frame_free(&f);
+    }
+    buf_free(&out);
+}
+
 static void a_pull_asks_like_a_push_consumer(void **state)
 {
     const struct pull_spec spec = {.group = "G",
@@ -119,7 +156,7 @@ static void a_pull_asks_like_a_push_consumer(void **state)
         struct pull_req h;
         const char *why;
         s.binary = binary;
-        pull_frame_write(&out, &s, 12345678901, 5);
+        pull_frame_write(&out, &s, 12345678901, -1, 5);
         assert_true(rem_decode(out.data, out.len, &c, &why));
         assert_true(rem_schema_decode(&pull_req_schema, &c, &h, &why));
         assert_int_equal(c.code, REQ_PULL_MESSAGE);
@@ -219,6 +256,7 @@ int main(void)
         cmocka_unit_test(json_sends_are_stamped),
         cmocka_unit_test(binary_sends_are_stamped),
         cmocka_unit_test(a_batch_holds_messages_with_keys_of_their_own),
+        cmocka_unit_test(properties_carry_the_number_of_their_message),
         cmocka_unit_test(a_pull_asks_like_a_push_consumer),
         cmocka_unit_test(answers_are_read_whatever_their_order),
         cmocka_unit_test(requests_and_nonsense_are_no_answers),
