@@ -231,7 +231,7 @@ void op_lock(struct clients *c)
     if (code == NO_ANSWER)
         return;
     CHECK(c->w, code == RESP_SUCCESS, "a lock is refused with %d", code);
-    bool free = r->holder[queue] < 0 || r->holder[queue] == peer || clock_wall_ms() > r->held_until[queue];
+    bool free = r->holder[queue] < 0 || r->holder[queue] == peer || clock_mono_ms() > r->held_until[queue];
     if (release) {
         if (r->holder[queue] == peer)
             r->holder[queue] = -1;
@@ -244,7 +244,7 @@ void op_lock(struct clients *c)
     CHECK(c->w, !free || got, "client %d did not get the lock of queue %d that nobody has", peer, queue);
     if (got) {
         r->holder[queue] = peer;
-        r->held_until[queue] = clock_wall_ms() + LOCK_MS;
+        r->held_until[queue] = clock_mono_ms() + LOCK_MS;
     }
 }
 
