@@ -92,8 +92,10 @@ orderly|rate|messages/s|up|3||1
 orderly|cpu|CPU s/million|down|||1
 sql-none|rate|messages/s|up|5||1
 sql-none|cpu|CPU s/million|down|||1
+sql-none|matched|messages|up|||1
 sql-some|rate|messages/s|up|5||1
 sql-some|cpu|CPU s/million|down|||1
+sql-some|matched|messages|up|||1
 timer|p50|ms|down|||1000
 timer|p99|ms|down|||1000
 timer|p999|ms|down|||1000

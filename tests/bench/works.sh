@@ -51,6 +51,7 @@ measure() {
     figure "$kind" "$work" p999 "$(echo "$json" | sed -n 's/.*"latency_us":{[^}]*"p99\.9":\([0-9.]*\).*/\1/p')"
     figure "$kind" "$work" max "$(member "$json" latency_us.max)"
     figure "$kind" "$work" cpu "$(member "$json" server_cpu_s_per_million)"
+    figure "$kind" "$work" matched "$(member "$json" matched)" # only filters have it
     figure "$kind" "$work" errors "$(member "$json" errors)"
     say "  $work: $(member "$json" messages_per_second) messages/s, p50 $(member "$json" latency_us.p50) us, p99 $(member "$json" latency_us.p99) us,$(cpu_said "$json") errors $(member "$json" errors)"
 }
