@@ -64,6 +64,15 @@ static int sync_compaction(struct store *s, int64_t log_end, int64_t *mark, int6
     return 0;
 }
 
+/* Times alone must not choose again: the clock may have stepped back meanwhile, and a file with what was only then
+ * written would look old enough to begin with, though entries before it were cut off and are not durable yet. */
+void keeper_note_recovered(struct store *s)
+{
+    int64_t mark = s->begun_by_file, time = 0;
+    if (sync_compaction(s, mark, &mark, &time) == 0)
+        write_checkpoint(s, mark, time);
+}
+
 void keeper_step(struct store *s, bool force)
 {
     struct err err;

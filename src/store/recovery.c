@@ -259,8 +259,10 @@ static int finish(struct recovery *r, int64_t end, struct err *err)
     bool rest_is_zero = !s->after_crash && s->ckpt.have_marks && s->ckpt.log_mark == end;
     if (queues_truncate(s, end, err) || clog_set_end(s->log, end, durable, rest_is_zero, err))
         return -1;
-    if (s->hide_unflushed) {
-        /* Nobody may see a message that another crash could take back. */
+    if (s->after_crash && !s->ckpt.have_marks)
+        s->begun_by_file = r->start;
+    if (s->hide_unflushed || s->begun_by_file >= 0) {
+        /* Nobody may see a message that another crash could take back. And marks are noted only for what is there. */
         int e = clog_sync(s->log, end);
         if (e)
             return err_sys(err, -e, "cannot sync the commit log in %s", clog_dir(s->log));

@@ -156,11 +156,14 @@ static int load(struct store *s, struct err *err)
     if (s->events.opening && s->events.opening(s->events.arg, err))
         return -1;
     s->after_crash = fs_exists(s->fs, s->abort_path);
+    s->begun_by_file = -1;
     if (checkpoint_read(&s->ckpt, s->fs, s->checkpoint_path, err) || open_log(s, err) || queues_open(s, err) ||
         open_index(s, err) || store_recover(s, err))
         return -1;
     if (s->conf.enableCompaction && compaction_open(&s->compaction, s, err))
         return -1;
+    if (s->begun_by_file >= 0)
+        keeper_note_recovered(s);
     s->resident_from = clog_max(s->log);
     s->read_ahead_from = INT64_MIN / 2;
     s->last_sync_end = clog_min(s->log) - 1;

@@ -49,7 +49,8 @@ struct store {
     char *checkpoint_path, *abort_path, *lock_path;
     int lock_fd;
     bool sync_flush, hide_unflushed;
-    bool after_crash; /* the last run did not end by store_close */
+    bool after_crash;      /* the last run did not end by store_close */
+    int64_t begun_by_file; /* where recovery began after a crash without marks; -1: otherwise */
     struct delay_levels delays;
 
     struct commitlog *log;
@@ -193,6 +194,8 @@ void store_report_damage(struct store *s, int64_t offset, const struct msg_view 
 void flusher_step(struct store *s);       /* syncs what is written, publishes */
 int64_t dispatcher_step(struct store *s); /* indexes what is written; how many records */
 void dispatcher_flush(struct store *s);   /* makes the index durable, if the log below it is */
+/* After a recovery that began with a file chosen by times: marks for what is durable then. */
+void keeper_note_recovered(struct store *s);
 void keeper_step(struct store *s,
                  bool force);       /* writes queues and, when it is time (or force), syncs and checkpoints */
 int preparer_step(struct store *s); /* next segment, closing of removed ones */
