@@ -17,11 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/bytes.h"
 #include "base/log.h"
 #include "os/clock.h"
 #include "os/fs.h"
-#include "store/store_int.h"
+#include "store/store.h"
 
 enum { QUEUES_A_TOPIC = 8, BATCH = 32 };
 
@@ -258,156 +257,6 @@ static int queues(struct bench *b, int64_t n, int64_t entries)
     return 0;
 }
 
-/* ---- depth
- * -------------------------------------------------------------------------------------------------------------- */
-
-enum { SPACING = 128, PROBES = 200 };
-
-static const int64_t SEGMENT = 1 << 30, A_SEGMENT = ((1 << 30) - 256) / SPACING, BEGIN_MS = 1600000000000;
-
-static int64_t place_of(int64_t i)
-{
-    return i / A_SEGMENT * SEGMENT + i % A_SEGMENT * SPACING;
-}
-
-/* Message i was stored in millisecond i. */
-static void write_record(struct bench *b, const char *dir, int64_t i)
-{
-    uint8_t record[512], unit[20];
-    char path[4096], topic[] = "Deep", keys[64];
-    const struct fs *fs = fs_real();
-    int64_t at = place_of(i), per_file = b->conf.mappedFileSizeConsumeQueue / 20;
-    int n = snprintf(keys, sizeof keys, "KEYS\x01k%" PRId64, i);
-    struct msg m = {.topic = str_from(topic),
-                    .properties = str_make(keys, (size_t)n),
-                    .born_host = {.addr_len = 4},
-                    .store_host = {.addr_len = 4}};
-    size_t size = msg_record_size(&m);
-    if (size > SPACING)
-        die("a record of the deep queue is too long");
-    msg_encode(record, &m);
-    msg_patch(record, i, at, BEGIN_MS + i);
-    snprintf(path, sizeof path, "%s/commitlog/%020" PRId64, dir, at / SEGMENT * SEGMENT);
-    int fd = fs->open(fs, path, FS_WRITE | FS_CREATE);
-    if (fd < 0 || fs_write_all(fs, fd, record, size, at % SEGMENT))
-        die("cannot write the log");
-    fs->close(fs, fd);
-    put_be64(unit, (uint64_t)at);
-    put_be32(unit + 8, (uint32_t)size);
-    put_be64(unit + 12, 0);
-    snprintf(path, sizeof path, "%s/consumequeue/Deep/0/%020" PRId64, dir, i / per_file * per_file * 20);
-    fd = fs->open(fs, path, FS_WRITE | FS_CREATE);
-    if (fd < 0 || fs_write_all(fs, fd, unit, sizeof unit, i % per_file * 20))
-        die("cannot write the queue");
-    fs->close(fs, fd);
-}
-
-/* What a search for message `wanted` by time looks at. */
-static void write_path(struct bench *b, const char *dir, int64_t n, int64_t wanted)
-{
-    int64_t low = 0, high = n;
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        write_record(b, dir, middle);
-        if (middle < wanted)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    write_record(b, dir, wanted);
-}
-
-static int64_t probe(int64_t n, int i)
-{
-    uint64_t x = (uint64_t)(i + 1) * 0x9E3779B97F4A7C15u;
-    return (int64_t)((x >> 11) % (uint64_t)n);
-}
-
-static void make_files(struct bench *b, const char *dir, int64_t n)
-{
-    char path[4096];
-    const struct fs *fs = fs_real();
-    int64_t per_file = b->conf.mappedFileSizeConsumeQueue / 20;
-    snprintf(path, sizeof path, "%s/consumequeue/Deep/0", dir);
-    if (fs_mkdirs(fs, path))
-        die("cannot make the queue's folder");
-    snprintf(path, sizeof path, "%s/commitlog", dir);
-    if (fs_mkdirs(fs, path))
-        die("cannot make the log's folder");
-    for (int64_t base = 0; base <= place_of(n - 1); base += SEGMENT)
-        sparse_segment(b, base);
-    for (int64_t i = 0; i < n; i += per_file) {
-        snprintf(path, sizeof path, "%s/consumequeue/Deep/0/%020" PRId64, dir, i * 20);
-        int fd = fs->open(fs, path, FS_WRITE | FS_CREATE);
-        if (fd < 0 || fs->truncate(fs, fd, b->conf.mappedFileSizeConsumeQueue))
-            die("cannot make a queue file");
-        fs->close(fs, fd);
-        write_record(b, dir, i);
-    }
-    write_record(b, dir, 0);
-    /* A start looks for the end of the queue in the last file. */
-    for (int64_t i = (n - 1) / per_file * per_file; i < n; i++)
-        write_record(b, dir, i);
-}
-
-static void report_reads(struct bench *b, const char *topic, int64_t n)
-{
-    struct cq *q = store_queue(b->s, str_from(topic), 0, false);
-    int64_t offset_ns = 0, time_ns = 0, began;
-    if (q == NULL || cq_max(q) < n)
-        die("the queue is not as long as it should be");
-    for (int round = 0; round < 2; round++) { /* the first brings all into memory */
-        offset_ns = time_ns = 0;
-        for (int i = 0; i < PROBES; i++) {
-            struct get_result r;
-            int64_t wanted = probe(n, i);
-            began = clock_mono_ns();
-            store_get(b->s, q, wanted, 1, 4096, NULL, NULL, true, &r);
-            offset_ns += clock_mono_ns() - began;
-            if (r.count != 1)
-                die("a message was not found by its offset");
-            int64_t time = r.first_store_time;
-            store_release(b->s, &r);
-            began = clock_mono_ns();
-            int64_t found = store_offset_by_time(b->s, q, time, false);
-            time_ns += clock_mono_ns() - began;
-            if (found > wanted)
-                die("a message was not found by its time");
-        }
-    }
-    printf("%12" PRId64 " entries: by offset %6.2f us, by time %6.2f us\n", n, (double)offset_ns / PROBES / 1e3,
-           (double)time_ns / PROBES / 1e3);
-    fflush(stdout);
-}
-
-static int depth(struct bench *b, int64_t n, int64_t unused)
-{
-    const char *dir = b->conf.storePathRootDir;
-    n = (n - 1) / A_SEGMENT * A_SEGMENT + 1; /* the last message is the first of the last file: the log ends there */
-    make_files(b, dir, n);
-    for (int i = 0; i < PROBES; i++)
-        write_path(b, dir, n, probe(n, i));
-    report_start(b, "start:");
-    struct cq *q = store_queue(b->s, STR_LIT("Small"), 0, true);
-    for (int i = 0; i < 1000; i++)
-        put(b, q, 10);
-    store_batch_commit(b->batch, note, b);
-    close_store(b);
-    open_store(b);
-    report_reads(b, "Small", 1000);
-    report_reads(b, "Deep", n);
-    int64_t began = clock_mono_ns(), log_min = 0;
-    for (int i = 0; i < 10; i++) {
-        if (clog_remove_first(b->s->log) < 0)
-            die("cannot remove a file of the log");
-        log_min = clog_min(b->s->log);
-        queues_truncate_front(b->s, log_min);
-    }
-    printf("removing 10 files of the log and what only they needed: %.1f ms\n", ms_since(began));
-    close_store(b);
-    return 0;
-}
-
 /* ---- the program
  * ------------------------------------------------------------------------------------------------------- */
 
@@ -418,7 +267,6 @@ static const struct work {
 } works[] = {
     {"restart", restart, 100, 0},
     {"queues", queues, 200000, 1},
-    {"depth", depth, 1000000000, 0},
 };
 
 int main(int argc, char **argv)
@@ -435,6 +283,6 @@ int main(int argc, char **argv)
         store_conf_free(&b.conf);
         return r;
     }
-    fprintf(stderr, "usage: scale_bench restart DIR [GIB] | queues DIR [QUEUES [ENTRIES]] | depth DIR [ENTRIES]\n");
+    fprintf(stderr, "usage: scale_bench restart DIR [GIB] | queues DIR [QUEUES [ENTRIES]]\n");
     return 1;
 }
