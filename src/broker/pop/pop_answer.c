@@ -86,7 +86,12 @@ static void finish(struct broker_loop *bl, struct pop *p)
 
 static void durable(struct broker_loop *bl, struct loop_put *put, bool flushed)
 {
-    finish(bl, LIST_ENTRY(put, struct pop, put));
+    struct pop *p = LIST_ENTRY(put, struct pop, put);
+    /* Parked when the broker was freed: whom it would wake is about to go too. */
+    if (bl->broker->store == NULL)
+        pop_free(p);
+    else
+        finish(bl, p);
 }
 
 static void done(struct broker_loop *bl, struct loop_put *put, const struct put_result *r)
