@@ -28,8 +28,12 @@ static int remove_first(void *arg)
     struct store *s = arg;
     char path[PATH_SIZE];
     clog_file_path(s->log, clog_min(s->log), path, sizeof path);
-    /* What compaction topics keep is copied out of it first. */
     int64_t time, end = clog_min(s->log) + clog_segment_size(s->log);
+    /* Without its records nothing can tell anew where a queue stands. On a full disk it goes all the same: that makes
+     * the room for the entries. */
+    if (s->ckpt.queues_mark < end)
+        keeper_step(s, true);
+    /* What compaction topics keep is copied out of it first. */
     if (s->compaction && compaction_safe_end(s->compaction, end, &time) < end)
         return 0;
     int r = clog_remove_first(s->log);

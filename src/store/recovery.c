@@ -101,12 +101,21 @@ static int choose_start(struct recovery *r, struct err *err)
     return s->after_crash ? checkpoint_write(c, s->fs, s->checkpoint_path, err) : 0;
 }
 
+/* Commit log files can be deleted before the entries of their records are synced. All that is known of such a queue
+ * then lies in deleted files, and it goes on with a gap. */
+static bool may_have_gap(const struct recovery *r, const struct cq *q)
+{
+    int64_t min = clog_min(r->s->log);
+    return r->s->ckpt.queues_mark < min && cq_last_end(q) <= min;
+}
+
 /* True when the record's place in its queue shows that it is no part of this log (left over from a longer one). */
 static bool is_stale(const struct recovery *r, const struct cq *q, const struct store_entry *e)
 {
     const struct checkpoint *c = &r->s->ckpt;
     int64_t next = cq_next(q);
-    return c->have_marks && e->physical_offset >= c->log_mark && next > 0 && e->queue_offset != next;
+    return c->have_marks && e->physical_offset >= c->log_mark && next > 0 && e->queue_offset != next &&
+           !(e->queue_offset > next && may_have_gap(r, q));
 }
 
 /* Entries are missing between the queue's last one and this record: a damaged entry misled the cut at the start. What
