@@ -56,6 +56,18 @@ static void put_marks(uint8_t *page, const struct checkpoint *c)
     put_be32(own + OWN_SIZE - 4, crc32_ieee(own, OWN_SIZE - 4));
 }
 
+static int write_in_place(const uint8_t page[FILE_SIZE], const struct fs *fs, const char *path)
+{
+    int fd = fs->open(fs, path, FS_WRITE | FS_CREATE);
+    if (fd < 0)
+        return fd;
+    int r = fs_write_all(fs, fd, page, FILE_SIZE, 0);
+    if (r == 0)
+        r = fs->datasync(fs, fd);
+    fs->close(fs, fd);
+    return r;
+}
+
 int checkpoint_write(const struct checkpoint *c, const struct fs *fs, const char *path, struct err *err)
 {
     uint8_t page[FILE_SIZE] = {0};
@@ -66,19 +78,10 @@ int checkpoint_write(const struct checkpoint *c, const struct fs *fs, const char
     put_be64(page + 32, (uint64_t)c->confirm);
     if (c->have_marks)
         put_marks(page, c);
-    int fd = fs->open(fs, path, FS_WRITE | FS_CREATE);
-    if (fd < 0)
-        return err_sys(err, -fd, "cannot open the checkpoint file %s", path);
-    struct fs_stat st;
-    int r = fs->fstat(fs, fd, &st);
-    bool fresh = r == 0 && st.size != FILE_SIZE;
-    if (r == 0)
-        r = fs_write_all(fs, fd, page, fresh ? FILE_SIZE : OWN_AT + OWN_SIZE, 0);
-    if (r == 0 && fresh)
-        r = fs->truncate(fs, fd, FILE_SIZE);
-    if (r == 0)
-        r = fs->datasync(fs, fd);
-    fs->close(fs, fd);
+    /* A write that fails half way would leave times of which no mark tells what they stand for. */
+    int r = fs_replace(fs, path, page, FILE_SIZE);
+    if (r == -ENOSPC || r == -EDQUOT)
+        r = write_in_place(page, fs, path); /* which needs no room */
     return r ? err_sys(err, -r, "cannot write the checkpoint file %s", path) : 0;
 }
 

@@ -29,9 +29,10 @@ static void write_checkpoint(struct store *s, int64_t queues_mark, int64_t queue
 {
     struct err err;
     pthread_mutex_lock(&s->ckpt_lock);
-    if (s->flushed_time > s->ckpt.log_time)
+    /* Lower ones too: the clock may have stepped back. */
+    if (s->flushed_time > 0)
         s->ckpt.log_time = s->flushed_time;
-    if (queues_time > s->ckpt.queues_time)
+    if (queues_time > 0)
         s->ckpt.queues_time = queues_time;
     s->ckpt.have_marks = true;
     s->ckpt.log_mark = MUTANT(CHECKPOINT_BEFORE_DATA) ? clog_max(s->log) : clog_flushed(s->log);

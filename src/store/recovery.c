@@ -132,15 +132,21 @@ static bool lacks_entries(struct recovery *r, const struct cq *q, int64_t queue_
     return true;
 }
 
-/* A batch without its number of messages: of a record that was not synced its properties can be lost. */
+/* Of a record that was not synced its properties can be lost, which no CRC covers: a batch is without its number of
+ * messages, or a list of offsets in light message queues ends in zeros, so that some of them would lack the message. */
 static bool is_torn(const struct recovery *r, const struct cq *q, const struct msg_view *v, int64_t offset)
 {
     const struct checkpoint *c = &r->s->ckpt;
+    struct msg_multi multi;
     int64_t base;
     int32_t messages;
     bool unsynced = c->have_marks ? offset >= c->log_mark : r->s->after_crash;
-    return unsynced && cq_is_batch(q) && (v->m.sys_flag & MSG_FLAG_INNER_BATCH) &&
-           !msg_inner_batch(v->m.properties, &base, &messages);
+    if (!unsynced)
+        return false;
+    if (cq_is_batch(q))
+        return (v->m.sys_flag & MSG_FLAG_INNER_BATCH) && !msg_inner_batch(v->m.properties, &base, &messages);
+    return store_dispatches(r->s) && msg_multi_begin(&multi, v->m.topic, v->m.properties) &&
+           memchr(multi.offsets.ptr, '\0', multi.offsets.len) != NULL;
 }
 
 /* Adds one entry; as dispatch. */
