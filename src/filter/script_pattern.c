@@ -261,7 +261,8 @@ static bool special(struct search *x, const char **s, const char **p, bool *matc
     to = kind == 'b' ? balanced(x, *s, *p + 2) : repeated(x, *s, kind);
     *matched = to != NULL;
     *p += kind == 'b' ? 4 : 2;
-    *s = to;
+    if (to)
+        *s = to;
     return true;
 }
 

@@ -73,8 +73,7 @@ static bool reserve(struct store_batch *b, size_t bytes, size_t records)
     ok = ok && batch_grow(&puts, &b->cap_puts, b->n_puts + 1, sizeof *b->puts);
     b->puts = puts;
     if (ok && (b->cap_records != before || b->physical == NULL)) {
-        /* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): cap_records is above 0, batch_grow has seen to it
-         */
+        /* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): batch_grow has seen to it that it is above 0 */
         int64_t *grown = realloc(b->physical, b->cap_records * sizeof *grown);
         if (grown == NULL)
             return false;

@@ -61,8 +61,10 @@ TSAN_OPTIONS="log_path=$E2E_WORK/sanitizer ${TSAN_OPTIONS:-}"
 export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
 pick_ports
 begin=$(seconds)
-for part; do "part_$part" "$kind"; done
-kill_leftovers
+for part; do
+    "part_$part" "$kind"
+    kill_leftovers # a part that gave up leaves its server, and that its ports
+done
 for report in "$E2E_WORK"/sanitizer.*; do
     [ -e "$report" ] || continue
     fail "no sanitizer report" "$report"

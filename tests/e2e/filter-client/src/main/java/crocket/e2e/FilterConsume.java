@@ -58,7 +58,7 @@ public final class FilterConsume {
         });
         consumer.start();
         long deadline = System.currentTimeMillis() + 1_000L * Long.parseLong(arguments.getOrDefault("seconds", "60"));
-        while (count(seen) < expected && trouble.length() == 0 && System.currentTimeMillis() < deadline) {
+        while ((expected == 0 || count(seen) < expected) && trouble.length() == 0 && System.currentTimeMillis() < deadline) {
             Thread.sleep(20);
         }
         Thread.sleep(700);
