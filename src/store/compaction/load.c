@@ -48,7 +48,7 @@ static int take_file(const struct compaction_queue *q, enum cpart part, const ch
         r = c->fs->unlink(c->fs, path);
         return r ? err_sys(err, -r, "cannot remove the empty file %s", path) : 0;
     }
-    /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): compaction_open has refused a size of 0 */
+    /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): the configuration's least sizes are above 0 */
     if (st.size != size || base % c->log_size)
         return err_set(err, EINVAL,
                        "%s has %" PRId64 " bytes, but with %s=%d such files have %" PRId64
