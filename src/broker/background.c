@@ -37,7 +37,7 @@ void background_step(struct background *bg)
     stats_sample(b->stats, clock_wall_ms());
     stats_sample_gets(b->stats, st.gets_found, st.gets_missed, clock_wall_ms());
     if (due(now, &bg->next_persist, b->conf->flush_offset_interval_ms) &&
-        (offset_persist(b->offsets, &err) < 0 || pop_state_persist(b, &err) < 0))
+        (offset_save_changes(b->offsets, &err) < 0 || pop_state_persist(b, &err) < 0))
         LOG_LIMITED(LOG_ERROR, "broker", "%s", err.text);
     if (due(now, &bg->next_expire, EXPIRE_EVERY_MS)) {
         consumer_expire(b->consumers, clock_wall_ms(), b->conf->channel_expired_ms);

@@ -27,6 +27,7 @@ static const struct arg_option options[] = {
     {NULL, "skip", NULL, false,
      "repair: damaged messages become fillers, reading goes on behind them; then as --rebuild"},
     {NULL, "cut", NULL, false, "repair: the log ends at the first damage; then as --rebuild"},
+    {NULL, "queue-size", "BYTES", false, "unshare: mappedFileSizeConsumeQueue of the store (default 6000000)"},
 };
 enum { OPTIONS = sizeof options / sizeof options[0] };
 
@@ -35,19 +36,22 @@ static const struct work {
     int (*run)(const struct args *a, const char *dir);
 } works[] = {
     {"check", store_tool_check}, {"dump", store_tool_dump},     {"export", store_tool_export},
-    {"stats", store_tool_stats}, {"repair", store_tool_repair},
+    {"stats", store_tool_stats}, {"repair", store_tool_repair}, {"unshare", store_tool_unshare},
 };
 enum { WORKS = sizeof works / sizeof works[0] };
 
 static const char about[] =
-    "Tools for a store directory, written by Crocket or by Apache RocketMQ; only repair changes it.\n\n"
+    "Tools for a store directory, written by Crocket or by Apache RocketMQ; only repair and unshare\nchange it.\n\n"
     "  check  reads all of it and compares: messages and their CRCs, consume queues and index against the log, the\n"
     "         checkpoint. Exit code 0: no problem, 2: problems found, 1: could not be checked\n"
     "  dump   prints messages in the order of the log\n"
     "  export prints whole messages, one JSON object a line\n"
     "  stats  counts messages and bytes by topic\n"
     "  repair --rebuild, --skip or --cut makes a store usable again that a start refuses; the broker must be stopped.\n"
-    "         What is taken out is kept in the folder repaired. Begin with --dry-run. Exit code 2: damage was left";
+    "         What is taken out is kept in the folder repaired. Begin with --dry-run. Exit code 2: damage was left\n"
+    "  unshare gives every consume queue files of its own, where many small ones share some (folder sharedqueues), so "
+    "that\n"
+    "         a Java broker goes on without building them from the log; the broker must be stopped";
 
 int cmd_store(int argc, char **argv)
 {
@@ -56,7 +60,7 @@ int cmd_store(int argc, char **argv)
     if (args_parse(&a, options, OPTIONS, argc, argv, &err))
         return cmd_fail(&err);
     if (args_wants_help(&a) || a.plain_count == 0) {
-        cmd_help("crocket store check|dump|export|stats|repair [OPTIONS] DIR", about, options, OPTIONS);
+        cmd_help("crocket store check|dump|export|stats|repair|unshare [OPTIONS] DIR", about, options, OPTIONS);
         return args_wants_help(&a) ? 0 : 1;
     }
     if (args_check(&a, &err))
@@ -70,5 +74,5 @@ int cmd_store(int argc, char **argv)
                 works[i].name);
         return works[i].run(&a, a.plain[1]);
     }
-    return cmd_failf("crocket store cannot \"%s\"; it can check, dump, export, stats and repair", a.plain[0]);
+    return cmd_failf("crocket store cannot \"%s\"; it can check, dump, export, stats, repair and unshare", a.plain[0]);
 }

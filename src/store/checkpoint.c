@@ -9,16 +9,16 @@
 enum {
     FILE_SIZE = 4096,
     OWN_AT = 64, /* in the same disk sector as Java's part: both are written or neither */
-    OWN_SIZE = 60,
+    OWN_SIZE = 68,
     TIME_SLACK_MS = 3000,
 };
 
-static const char own_magic[8] = "CROCKET1";
+static const char own_magic[8] = "CROCKET2";
 
 int checkpoint_read(struct checkpoint *c, const struct fs *fs, const char *path, struct err *err)
 {
     uint8_t page[FILE_SIZE] = {0};
-    memset(c, 0, sizeof *c);
+    *c = (struct checkpoint){.shared_mark = -1};
     int fd = fs->open(fs, path, FS_READ);
     if (fd == -ENOENT)
         return 0;
@@ -41,6 +41,7 @@ int checkpoint_read(struct checkpoint *c, const struct fs *fs, const char *path,
         c->log_mark = (int64_t)get_be64(own + 32);
         c->queues_mark = (int64_t)get_be64(own + 40);
         c->index_mark = (int64_t)get_be64(own + 48);
+        c->shared_mark = (int64_t)get_be64(own + 56);
     }
     return 0;
 }
@@ -53,6 +54,7 @@ static void put_marks(uint8_t *page, const struct checkpoint *c)
     put_be64(own + 32, (uint64_t)c->log_mark);
     put_be64(own + 40, (uint64_t)c->queues_mark);
     put_be64(own + 48, (uint64_t)c->index_mark);
+    put_be64(own + 56, (uint64_t)c->shared_mark);
     put_be32(own + OWN_SIZE - 4, crc32_ieee(own, OWN_SIZE - 4));
 }
 

@@ -20,6 +20,7 @@ struct checkpoint {
     int64_t log_mark;    /* the log below is whole and durable */
     int64_t queues_mark; /* entries of all records below are in queue files, durably */
     int64_t index_mark;  /* keys of all records below are in index files, durably */
+    int64_t shared_mark; /* position below which the shared files of small queues are durable; -1: there are none */
 };
 
 /* All zero when there is no file. */

@@ -11,6 +11,7 @@ enum {
     TABLE_FIRST = 64,
     SLAB_SIZE = 64 * 1024,
     LINE = 64,
+    GARBAGE_MIN = 16 * 1024 * 1024, /* bytes of old blocks of small queues that are always left alone */
 };
 
 /* Queues are carved out of slabs, cache-line aligned: no allocator header, no fragmentation, freed with the set. */
@@ -42,6 +43,9 @@ static struct cq_set *set_new(const struct fs *fs, const char *dir, int64_t file
     atomic_init(&set->rebuild_from, INT64_MAX);
     pthread_mutex_init(&set->check_lock, NULL);
     set->front = -1;
+    set->share_from = -1;
+    set->shared_mark = -1;
+    set->garbage_min = GARBAGE_MIN;
     set->anchor_fd = -1;
     set->dir = strdup(dir);
     struct cq_table *t = table_new(TABLE_FIRST, NULL);
@@ -73,6 +77,8 @@ void cq_set_free(struct cq_set *set)
     if (set->anchor_fd >= 0)
         set->fs->close(set->fs, set->anchor_fd);
     cq_files_free(set);
+    sq_free(set->blocks);
+    free(set->left);
     struct cq_table *t = atomic_load(&set->table);
     for (size_t i = 0; t && i < t->cap; i++) {
         struct cq *q = atomic_load_explicit(&t->slots[i], memory_order_relaxed);
@@ -171,30 +177,53 @@ static struct cq_table *table_with_room(struct cq_set *set)
     return bigger;
 }
 
-static struct cq *queue_alloc(struct cq_set *set, struct str topic, int32_t id)
+static void *slab_alloc(struct cq_set *set, size_t size, size_t align)
 {
-    size_t extra = set->unit == CQ_BATCH_ENTRY_SIZE ? sizeof(struct cq_batch) + _Alignof(struct cq_batch) : 0;
-    size_t size = (sizeof(struct cq) + topic.len + 1 + extra + LINE - 1) & ~(size_t)(LINE - 1);
-    if (set->slabs == NULL || SLAB_SIZE - set->slab_used < size) {
+    size_t at = (set->slab_used + align - 1) & ~(align - 1);
+    if (set->slabs == NULL || SLAB_SIZE - at < size || at > SLAB_SIZE) {
         struct cq_slab *s = aligned_alloc(LINE, sizeof *s + SLAB_SIZE);
         if (s == NULL)
             return NULL;
         s->next = set->slabs;
         set->slabs = s;
-        set->slab_used = 0;
+        at = 0;
     }
-    struct cq *q = (struct cq *)(void *)(set->slabs->data + set->slab_used);
-    set->slab_used += size;
-    memset(q, 0, size);
-    q->set = set;
-    q->id = id;
-    q->topic_len = (uint8_t)topic.len;
-    memcpy(q->topic, topic.ptr, topic.len);
+    set->slab_used = at + size;
+    return set->slabs->data + at;
+}
+
+/* The topic's name, shared with another queue of it: of queue 0, which most topics have first, or of the one before. */
+static const char *topic_name(struct cq_set *set, const struct cq_table *t, struct str topic, int32_t id)
+{
+    size_t at;
+    const struct cq *other = find(t, topic, 0, &at);
+    if (other == NULL && id > 0)
+        other = find(t, topic, id - 1, &at);
+    if (other)
+        return other->topic;
+    char *name = slab_alloc(set, topic.len + 1, 1);
+    if (name) {
+        memcpy(name, topic.ptr, topic.len);
+        name[topic.len] = '\0';
+    }
+    return name;
+}
+
+static struct cq *queue_alloc(struct cq_set *set, const struct cq_table *t, struct str topic, int32_t id)
+{
+    bool batch = set->unit == CQ_BATCH_ENTRY_SIZE;
+    const char *name = topic_name(set, t, topic, id);
+    struct cq *q = name ? slab_alloc(set, sizeof *q, LINE) : NULL;
+    struct cq_batch *b = q && batch ? slab_alloc(set, sizeof *b, _Alignof(struct cq_batch)) : NULL;
+    if (q == NULL || (batch && b == NULL))
+        return NULL;
+    *q = (struct cq){.set = set, .id = id, .topic = name, .topic_len = (uint8_t)topic.len, .batch = b};
+    if (b)
+        memset(b, 0, sizeof *b);
     q->min_physical = -1;
     q->first_file = -1;
     q->unsynced = -1;
-    if (extra)
-        cq_batch_init(q);
+    atomic_init(&q->shared, -1);
     return q;
 }
 
@@ -205,7 +234,7 @@ static struct cq *create(struct cq_set *set, struct str topic, int32_t id)
         return NULL;
     size_t at;
     struct cq *q = find(t, topic, id, &at);
-    if (q == NULL && (q = queue_alloc(set, topic, id)) != NULL) {
+    if (q == NULL && (q = queue_alloc(set, t, topic, id)) != NULL) {
         atomic_store_explicit(&t->slots[at], q, memory_order_release);
         set->count++;
     }
@@ -227,6 +256,12 @@ struct cq *cq_get(struct cq_set *set, struct str topic, int32_t queue_id, bool w
         atomic_fetch_and(&q->flags, ~(uint32_t)CQ_DELETED);
     }
     return q;
+}
+
+struct cq *cq_find(struct cq_set *set, struct str topic, int32_t queue_id)
+{
+    size_t at;
+    return find(atomic_load_explicit(&set->table, memory_order_acquire), topic, queue_id, &at);
 }
 
 static void each(struct cq_set *set, unsigned without, void (*fn)(void *arg, struct cq *q), void *arg)
@@ -275,7 +310,7 @@ static void empty(struct cq *q)
     q->min_physical = -1;
     (void)cq_batch_refresh(q);
     __atomic_store_n(&q->from_disk, 0, __ATOMIC_RELAXED);
-    q->purge = q->first_file >= 0;
+    q->purge = cq_has_files(q);
     atomic_fetch_or(&q->flags, CQ_DELETED);
     cq_mark_dirty(q);
 }
@@ -355,7 +390,7 @@ int64_t cq_last_end(const struct cq *q)
 
 bool cq_has_files(const struct cq *q)
 {
-    return q->first_file >= 0;
+    return q->first_file >= 0 || atomic_load_explicit(&q->shared, memory_order_relaxed) >= 0;
 }
 
 int64_t cq_next(const struct cq *q)

@@ -58,6 +58,13 @@ void cq_set_entered(struct cq_set *set, int64_t physical_end);
  * again. INT64_MAX: none was. */
 int64_t cq_set_rebuild_from(const struct cq_set *set);
 
+/* Before cq_set_load: queues with few entries stand together in shared files under dir (shared_queues.h) when the set
+ * has more than `from` queues; -1: none do, and those found there get files of their own with the next round.
+ * durable: cq_set_shared_mark of the last sync, -1 none. 0 or -ENOMEM. Not called: no queue shares. */
+int cq_set_share(struct cq_set *set, const char *dir, int32_t from, int64_t durable);
+bool cq_set_shares(const struct cq_set *set); /* there are such files */
+int64_t cq_set_shared_mark(const struct cq_set *set);
+
 /* Finds the queues on disk (names only), then recovers each: last valid entry, first file, min and max. */
 int cq_set_load(struct cq_set *set, struct err *err);
 /* Highest physical end (offset + size) over all queues, -1 if none: the log is dispatched from there after a clean

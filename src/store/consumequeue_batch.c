@@ -10,13 +10,6 @@
 
 #include <errno.h>
 
-void cq_batch_init(struct cq *q)
-{
-    uintptr_t at = (uintptr_t)q->topic + q->topic_len + 1, align = _Alignof(struct cq_batch);
-    /* queue_alloc has left room behind the topic. */
-    q->batch = (struct cq_batch *)((at + align - 1) / align * align);
-}
-
 static int64_t messages_end(const struct store_entry *e)
 {
     return e->queue_offset + e->messages;

@@ -131,10 +131,12 @@ int cq_mend(struct cq *q, int64_t offset, const struct store_entry *e)
     struct cq_file *file;
     cq_put_entry(unit, set->unit, e);
     pthread_mutex_lock(&set->io);
-    int r = offset < q->from_disk && q->first_file >= 0 && start >= q->first_file
-                ? cq_file_acquire(q, start, true, false, &file, NULL)
-                : -ENOENT;
-    if (r == 0) {
+    bool shared = atomic_load_explicit(&q->shared, memory_order_relaxed) >= 0;
+    int r = offset >= q->from_disk                         ? -ENOENT
+            : shared                                       ? cq_shared_mend(q, offset, e)
+            : q->first_file >= 0 && start >= q->first_file ? cq_file_acquire(q, start, true, false, &file, NULL)
+                                                           : -ENOENT;
+    if (r == 0 && !shared) {
         r = cq_note_unsynced(q, start, false);
         if (r == 0)
             r = fs_write_all(set->fs, file->fd, unit, (size_t)set->unit, offset * set->unit - start);

@@ -41,7 +41,15 @@ static void truncate_queue(void *arg, struct cq *q)
         }
     }
     cq_tail_cut(q, lo);
-    if (lo < persisted) {
+    if (lo < persisted && atomic_load_explicit(&q->shared, memory_order_relaxed) >= 0) {
+        int r = cq_shared_cut(q, lo);
+        if (r) {
+            cut->error = r;
+            cut->failed = q;
+            return;
+        }
+        atomic_store_explicit(&q->persisted, lo, memory_order_relaxed);
+    } else if (lo < persisted) {
         /* The file with the last entry stays, and the first file in any case: it remembers where the queue stands. */
         int64_t file = lo > 0 ? cq_file_of(set, lo - 1) : 0;
         if (file < q->first_file)

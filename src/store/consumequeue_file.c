@@ -259,6 +259,11 @@ int cq_file_read(struct cq *q, int64_t offset, struct store_entry *out, int n, b
     int64_t end = atomic_load_explicit(&q->persisted, memory_order_acquire);
     if (n > end - offset)
         n = end > offset ? (int)(end - offset) : 0;
+    if (n > 0 && atomic_load_explicit(&q->shared, memory_order_acquire) >= 0) {
+        int got = cq_shared_read(q, offset, out, n, may_block);
+        if (got || atomic_load_explicit(&q->shared, memory_order_acquire) >= 0)
+            return got;
+    }
     int done = 0, r = 0;
     while (done < n) {
         int64_t at = (offset + done) * set->unit, start = cq_file_of(set, offset + done);

@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "store/consumequeue.h"
+#include "store/shared_queues.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -67,15 +68,18 @@ struct cq {
     _Atomic uint32_t readers;
     uint8_t idle_rounds;
     uint8_t topic_len;
-    bool watched; /* in set->watched */
-    bool purge;   /* deleted: its files are to be removed */
+    bool watched;           /* in set->watched */
+    bool purge;             /* deleted: its files are to be removed */
+    bool stale_files;       /* while loading: it has a folder that does not count */
+    uint8_t shared_n;       /* entries in the block at `shared` */
+    _Atomic int64_t shared; /* position of its block in set->blocks, which then holds what is below persisted; or -1 */
 
     int64_t from_disk;          /* entries below were found in the files at the start and must be checked once */
     struct cq_checked *checked; /* what was, NULL nothing; under set->check_lock */
 
     struct cq_batch *batch; /* NULL: not a batch queue */
     int64_t unsynced;       /* file (byte offset) written since the last sync and noted in set->unsynced, -1 none */
-    char topic[];           /* NUL-terminated */
+    const char *topic;      /* NUL-terminated; queues of one topic share it */
 };
 
 enum cq_flag {
@@ -154,6 +158,16 @@ struct cq_set {
     bool sync_failed;
     int anchor_fd; /* any queue file, open for good, so that its file system's errors are not missed; -1 not yet */
     int64_t front; /* log_min of the last cq_set_truncate_front */
+
+    /* consumequeue_shared.c */
+    struct sq_log *blocks; /* of queues with few entries; NULL: none share */
+    int32_t share_from;    /* new queues share when there are more than so many; -1: those that do leave */
+    int64_t shared_live;   /* bytes of the blocks that count */
+    int64_t garbage_min;
+    int64_t shared_mark; /* blocks below are durable; -1: there are none */
+    bool shared_damaged;
+    struct cq **left; /* have files of their own since the last sync */
+    size_t n_left, cap_left;
 };
 
 /* consumequeue_tail.c */
@@ -179,7 +193,6 @@ void cq_mark_dirty(struct cq *q);
 void cq_checked_free(struct cq *q); /* consumequeue_checked.c */
 
 /* consumequeue_batch.c: called where the ends of a queue move; nothing to do for queues that are no batch queues. */
-void cq_batch_init(struct cq *q);
 /* Reads the entries at the ends again. 0 or a negative errno value. */
 int cq_batch_refresh(struct cq *q);
 void cq_batch_min(struct cq *q);                  /* min was raised */
@@ -204,6 +217,31 @@ int cq_file_read(struct cq *q, int64_t offset, struct store_entry *out, int n, b
 int cq_note_unsynced(struct cq *q, int64_t start, bool names);
 /* Everything from byte `from` to the end of its file becomes zero. */
 int cq_file_zero_from(struct cq *q, int64_t from);
+/* consumequeue_persist.c: n entries in file format, all of one file. */
+int cq_write_entries(struct cq *q, int64_t offset, const uint8_t *data, int64_t n);
+
+/* consumequeue_shared.c; all but the read with set->io held or before the store is in use. 0 or a negative errno value.
+ */
+int cq_shared_load(struct cq_set *set, struct err *err);
+/* Ends the loading. With share_from -1 the next round gives every queue files of its own. */
+void cq_shared_end(struct cq_set *set);
+bool cq_shared_wants(const struct cq *q, int64_t next); /* the queue, then ending at next, belongs among the shared */
+int cq_shared_write(struct cq *q, int64_t next);        /* all up to next */
+int cq_shared_cut(struct cq *q, int64_t to);            /* forgets entries from there on */
+int cq_shared_remove(struct cq *q);
+void cq_shared_forget(struct cq *q); /* its block does not count */
+int cq_shared_leave(struct cq *q);   /* into files of its own */
+int cq_shared_mend(struct cq *q, int64_t offset, const struct store_entry *e);
+int cq_shared_read(struct cq *q, int64_t offset, struct store_entry *out, int n, bool may_block);
+/* When the files of queues are durable: begin with set->io held, then without. */
+int cq_shared_sync_begin(struct cq_set *set, int64_t *end);
+int cq_shared_sync(struct cq_set *set, int64_t end);
+
+/* consumequeue.c: finds it, also when it is deleted. */
+struct cq *cq_find(struct cq_set *set, struct str topic, int32_t queue_id);
+/* consumequeue_load.c: entries [min, end) are on the disk and visible. */
+int cq_set_bounds(struct cq *q, int64_t min, int64_t end);
+
 /* Entries by blocking reads wherever they are, no bounds but next; returns how many or a negative errno value. */
 int cq_peek(struct cq *q, int64_t offset, struct store_entry *out, int n);
 

@@ -442,7 +442,7 @@ static int recover_files(struct reader *in, struct file_list *l, int64_t *min, i
     return r;
 }
 
-static int set_bounds(struct cq *q, int64_t min, int64_t end)
+int cq_set_bounds(struct cq *q, int64_t min, int64_t end)
 {
     atomic_store_explicit(&q->min, min, memory_order_relaxed);
     atomic_store_explicit(&q->persisted, end, memory_order_relaxed);
@@ -450,6 +450,41 @@ static int set_bounds(struct cq *q, int64_t min, int64_t end)
     atomic_store(&q->max, end);
     q->from_disk = end;
     return cq_batch_refresh(q);
+}
+
+/* A queue that has a folder although it stands among the shared ones was about to leave these when the machine stopped:
+ * the folder goes. Where they are damaged it may have left them. False: the files do not count. */
+static bool take_files(struct cq *q)
+{
+    bool files = true;
+    pthread_mutex_lock(&q->set->io);
+    if (atomic_load_explicit(&q->shared, memory_order_relaxed) >= 0) {
+        files = q->set->shared_damaged;
+        q->stale_files = !files;
+        if (files) {
+            cq_shared_forget(q);
+            atomic_store_explicit(&q->last_end, 0, memory_order_relaxed);
+            (void)cq_set_bounds(q, 0, 0);
+        }
+    }
+    pthread_mutex_unlock(&q->set->io);
+    return files;
+}
+
+struct stale {
+    int result;
+    struct err *err;
+};
+
+/* When no folder is being listed any more. */
+static void remove_stale(void *arg, struct cq *q)
+{
+    struct stale *s = arg;
+    int r = q->stale_files && s->result == 0 ? cq_files_remove(q) : 0;
+    if (r)
+        s->result = err_sys(s->err, -r, "cannot remove the folder of consume queue %s/%d under %s", q->topic, q->id,
+                            q->set->dir);
+    q->stale_files = false;
 }
 
 static int load_queue(struct cq *q, struct err *err)
@@ -468,6 +503,10 @@ static int load_queue(struct cq *q, struct err *err)
         qsort(l.starts, l.n, sizeof l.starts[0], by_number);
     int64_t min = 0, end = 0;
     struct reader in = {.q = q};
+    if (r == 0 && !take_files(q)) {
+        free(l.starts);
+        return 0;
+    }
     r = check_sizes(&in, &l, err);
     if (r == 0 && l.n > 0) {
         keep_unbroken(q, &l);
@@ -475,7 +514,7 @@ static int load_queue(struct cq *q, struct err *err)
         q->first_file = l.starts[0];
         r = recover_files(&in, &l, &min, &end);
         if (r == 0)
-            r = set_bounds(q, min, end);
+            r = cq_set_bounds(q, min, end);
         if (r)
             r = err_sys(err, -r,
                         "cannot recover consume queue %s/%d under %s; if the disk is sound, remove its folder to have "
@@ -542,9 +581,13 @@ int cq_set_load(struct cq_set *set, struct err *err)
     int64_t began = clock_mono_ms();
     char **topics = NULL;
     size_t n_topics = 0;
+    if (cq_shared_load(set, err))
+        return -1;
     int r = fs_list_sorted(set->fs, set->dir, true, &topics, &n_topics);
-    if (r == -ENOENT)
+    if (r == -ENOENT) {
+        cq_shared_end(set);
         return 0;
+    }
     if (r)
         return err_sys(err, -r, "cannot list the consume queue folder %s", set->dir);
     _Atomic size_t taken = 0;
@@ -568,6 +611,12 @@ int cq_set_load(struct cq_set *set, struct err *err)
             *err = loaders[i].err;
     }
     fs_names_free(topics, n_topics);
+    if (r == 0) {
+        struct stale stale = {.err = err};
+        cq_set_each(set, remove_stale, &stale);
+        r = stale.result;
+    }
+    cq_shared_end(set);
     if (r == 0)
         LOG(LOG_INFO, "store", "loaded %zu consume queues of %zu topics in %lld ms", set->count, n_topics,
             (long long)(clock_mono_ms() - began));

@@ -57,8 +57,7 @@ static int fill_preblank(const struct cq_set *set, int fd, int64_t bytes)
     return 0;
 }
 
-/* Writes n entries in file format, all of one file. */
-static int write_entries(struct cq *q, int64_t offset, const uint8_t *data, int64_t n)
+int cq_write_entries(struct cq *q, int64_t offset, const uint8_t *data, int64_t n)
 {
     struct cq_set *set = q->set;
     int64_t start = cq_file_of(set, offset), at = offset * set->unit - start;
@@ -80,6 +79,13 @@ static int write_entries(struct cq *q, int64_t offset, const uint8_t *data, int6
 
 static int write_tail(struct cq *q, int64_t end)
 {
+    if (cq_shared_wants(q, end))
+        return cq_shared_write(q, end);
+    if (atomic_load_explicit(&q->shared, memory_order_relaxed) >= 0) {
+        int r = cq_shared_leave(q);
+        if (r)
+            return r;
+    }
     int64_t at = atomic_load_explicit(&q->persisted, memory_order_relaxed);
     int64_t per_file = q->set->file_size / q->set->unit;
     struct cq_chunk *c = cq_tail_find(q, at);
@@ -89,7 +95,7 @@ static int write_tail(struct cq *q, int64_t end)
             n = end - at;
         if (n > per_file - at % per_file)
             n = per_file - at % per_file;
-        int r = write_entries(q, at, c->data + (at - c->base) * q->set->unit, n);
+        int r = cq_write_entries(q, at, c->data + (at - c->base) * q->set->unit, n);
         if (r)
             return r;
         at += n;
@@ -123,14 +129,31 @@ static bool watch(struct cq *q)
 }
 
 /* The files of a deleted queue, and its topic's folder with the last of them. */
-static void purge(struct cq *q)
+static int purge(struct cq *q)
 {
     char path[CQ_PATH_SIZE];
+    if (atomic_load_explicit(&q->shared, memory_order_relaxed) >= 0) {
+        int r = cq_shared_remove(q);
+        if (r)
+            return r;
+    }
     q->purge = false;
+    if (q->first_file < 0)
+        return 0;
     if (cq_files_remove(q) == 0 && cq_path(q, -1, path) == 0) {
         *strrchr(path, '/') = '\0';
         (void)q->set->fs->rmdir(q->set->fs, path);
     }
+    return 0;
+}
+
+/* A deleted queue's files, and those of one that is to leave the shared ones without having got entries. */
+static int tidy(struct cq *q)
+{
+    int r = q->purge ? purge(q) : 0;
+    if (r == 0 && q->set->share_from < 0 && atomic_load_explicit(&q->shared, memory_order_relaxed) >= 0)
+        r = cq_shared_leave(q);
+    return r;
 }
 
 struct round {
@@ -144,8 +167,8 @@ struct round {
 /* One queue in one round; false: nothing more to do for it until it is marked dirty again. */
 static bool visit(struct cq *q, struct round *round)
 {
-    if (q->purge)
-        purge(q);
+    if (round->error == 0 && (round->error = tidy(q)) != 0)
+        round->failed = q;
     int64_t next = atomic_load_explicit(&q->next, memory_order_acquire);
     int64_t from = atomic_load_explicit(&q->persisted, memory_order_relaxed);
     bool moved = next > from;
@@ -287,6 +310,15 @@ static int sync_round(struct cq_set *set, struct err *err)
     struct cq *failed = NULL;
     /* Another sync could succeed only because the kernel has dropped what the first one could not write. */
     int r = set->sync_failed ? -EIO : MUTANT(NO_QUEUE_SYNC) ? 0 : sync_files(set, &failed);
+    if (r == 0 && set->blocks) {
+        int64_t end;
+        pthread_mutex_lock(&set->io);
+        int w = cq_shared_sync_begin(set, &end);
+        pthread_mutex_unlock(&set->io);
+        if (w)
+            return err_sys(err, -w, "cannot write the files of small queues beside %s; this is tried again", set->dir);
+        r = cq_shared_sync(set, end);
+    }
     if (r == 0)
         return 0;
     set->sync_failed = true;

@@ -144,7 +144,7 @@ static int64_t position(struct cq *q, int64_t queue_offset, int64_t next)
     if (queue_offset < next)
         return -1;
     bool has_entries = next > atomic_load_explicit(&q->min, memory_order_relaxed);
-    if ((has_entries || q->first_file >= 0) && queue_offset - next <= GAP_FILL_MAX) {
+    if ((has_entries || cq_has_files(q)) && queue_offset - next <= GAP_FILL_MAX) {
         LOG_LIMITED(LOG_WARN, "store",
                     "consume queue %s/%d: entries %lld to %lld are missing and were filled with blanks; "
                     "crocket store check shows whether the log has these messages",
@@ -165,13 +165,14 @@ static int64_t position(struct cq *q, int64_t queue_offset, int64_t next)
     cq_tail_cut(q, 0);
     if (q->first_file >= 0)
         cq_files_remove(q);
+    cq_shared_forget(q);
     start_at(q, queue_offset);
     return queue_offset;
 }
 
 bool cq_begin_at(struct cq *q, int64_t queue_offset)
 {
-    if (q->first_file >= 0 || atomic_load(&q->next) > atomic_load(&q->min) || atomic_load(&q->next) > queue_offset)
+    if (cq_has_files(q) || atomic_load(&q->next) > atomic_load(&q->min) || atomic_load(&q->next) > queue_offset)
         return false;
     start_at(q, queue_offset);
     return true;

@@ -34,6 +34,10 @@ static void write_checkpoint(struct store *s, int64_t queues_mark, int64_t queue
         s->ckpt.log_time = s->flushed_time;
     if (queues_time > 0)
         s->ckpt.queues_time = queues_time;
+    /* A Java broker does not know the shared files: it is to build the queues from the begin of the log. */
+    if (cq_set_shares(s->queues))
+        s->ckpt.queues_time = 0;
+    s->ckpt.shared_mark = cq_set_shared_mark(s->queues);
     s->ckpt.have_marks = true;
     s->ckpt.log_mark = MUTANT(CHECKPOINT_BEFORE_DATA) ? clog_max(s->log) : clog_flushed(s->log);
     s->ckpt.queues_mark = queues_mark;

@@ -18,7 +18,11 @@
     M(QUEUES_CUT_TOO_LATE, "a queue keeps one entry that reaches over the cut")                                        \
     M(CHECKPOINT_BEFORE_DATA, "the checkpoint vouches for the log up to its unsynced end")                             \
     M(QUEUES_TRUSTED, "after a crash every queue entry found is believed")                                             \
-    M(NO_CRC_IN_RECOVERY, "recovery takes records whose CRC is wrong")
+    M(NO_CRC_IN_RECOVERY, "recovery takes records whose CRC is wrong")                                                 \
+    M(NO_SHARED_SYNC, "the shared files of small queues are not synced before the checkpoint")                         \
+    M(SHARED_NOT_CUT, "recovery leaves entries behind its begin in the blocks of small queues")                        \
+    M(SHARED_FILE_REMOVED_EARLY, "a file of blocks goes before their copies are durable")                              \
+    M(SHARED_LEFT_EARLY, "a queue's block is declared void before its own files are durable")
 
 #define STORE_MUTANT_NUMBER(name, text) MUTANT_##name,
 enum store_mutant { MUTANT_NONE, STORE_MUTANTS(STORE_MUTANT_NUMBER) MUTANTS };

@@ -26,6 +26,26 @@ static void append_unlock(void *arg)
     pthread_mutex_unlock(&((struct store *)arg)->append_lock);
 }
 
+/* Shared files for which no mark vouches are removed first: a Java broker has gone past them, every queue had left
+ * them, or nothing in them was durable. */
+static int share(struct store *s, struct cq_set *set, struct err *err)
+{
+    char *dir = NULL;
+    if (asprintf(&dir, "%s/sharedqueues", s->conf.storePathRootDir) < 0)
+        return err_sys(err, ENOMEM, "cannot open the store");
+    int r = 0;
+    if (clog_segments(s->log) == 0 || !s->ckpt.have_marks || s->ckpt.shared_mark < 0) {
+        s->ckpt.shared_mark = -1;
+        r = fs_remove_tree(s->fs, dir);
+    }
+    if (r == 0)
+        r = cq_set_share(set, dir, s->conf.sharedQueuesFrom, s->ckpt.shared_mark);
+    if (r)
+        err_sys(err, -r, "cannot prepare the files of small queues in %s", dir);
+    free(dir);
+    return r ? -1 : 0;
+}
+
 static int open_set(struct store *s, const char *name, bool batch, struct cq_set **out, struct err *err)
 {
     char *dir = NULL;
@@ -45,6 +65,8 @@ static int open_set(struct store *s, const char *name, bool batch, struct cq_set
         return -1;
     if (*out == NULL)
         return err_sys(err, ENOMEM, "cannot open the store");
+    if (!batch && share(s, *out, err))
+        return -1;
     cq_set_append_lock(*out, append_lock, append_unlock, s);
     /* Entries behind the log's mark were durable once, but every recovery since cuts and writes them anew. */
     const struct checkpoint *c = &s->ckpt;

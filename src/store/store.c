@@ -14,9 +14,10 @@
 #include "store/mutant.h"
 #include "store/store_int.h"
 
-#define SCHEDULE_TOPIC "SCHEDULE_TOPIC_XXXX"
+#define SCHEDULE_TOPIC    "SCHEDULE_TOPIC_XXXX"
+#define ABORT_TEXT_SHARED "stopped cleanly; consume queues are in sharedqueues"
 
-enum { RETRY_MS = 1000, CLOSE_INDEX_MS = 1000, DISPATCH_PAUSE_MS = 20 };
+enum { RETRY_MS = 1000, CLOSE_INDEX_MS = 1000, DISPATCH_PAUSE_MS = 20, ABORT_MAX = 4096 };
 
 /* ---- flags
  * ----------------------------------------------------------------------------------------------------------- */
@@ -143,6 +144,30 @@ static int64_t indexed_up_to(const struct store *s)
     return at - (at - clog_min(s->log)) % clog_segment_size(s->log);
 }
 
+enum store_abort store_abort_file(const struct fs *fs, const char *path)
+{
+    char *text = NULL;
+    size_t n;
+    int r = fs_load(fs, path, ABORT_MAX, &text, &n);
+    bool shared = r == 0 && str_eqz(str_make(text, n), ABORT_TEXT_SHARED);
+    free(text);
+    return r == -ENOENT ? ABORT_ABSENT : shared ? ABORT_SHARED : ABORT_NOT_CLEAN;
+}
+
+/* A text that could not be written is none of ours: the next start then reads more than it had to. */
+static int write_abort(struct store *s, const char *text, bool durable)
+{
+    int fd = s->fs->open(s->fs, s->abort_path, FS_WRITE | FS_CREATE | FS_TRUNCATE);
+    int r = fd < 0 ? fd : 0;
+    if (r == 0) {
+        (void)fs_write_all(s->fs, fd, text, strlen(text), 0);
+        if (durable)
+            r = s->fs->datasync(s->fs, fd);
+        s->fs->close(s->fs, fd);
+    }
+    return r;
+}
+
 static int load(struct store *s, struct err *err)
 {
     const char *root = s->conf.storePathRootDir;
@@ -155,10 +180,13 @@ static int load(struct store *s, struct err *err)
         return -1;
     if (s->events.opening && s->events.opening(s->events.arg, err))
         return -1;
-    s->after_crash = fs_exists(s->fs, s->abort_path);
     s->begun_by_file = -1;
-    if (checkpoint_read(&s->ckpt, s->fs, s->checkpoint_path, err) || open_log(s, err) || queues_open(s, err) ||
-        open_index(s, err) || store_recover(s, err))
+    s->abort_file = store_abort_file(s->fs, s->abort_path);
+    if (checkpoint_read(&s->ckpt, s->fs, s->checkpoint_path, err))
+        return -1;
+    /* Without marks the shared files do not count: what stands in them must be built from the log. */
+    s->after_crash = s->abort_file == ABORT_NOT_CLEAN || (s->abort_file == ABORT_SHARED && !s->ckpt.have_marks);
+    if (open_log(s, err) || queues_open(s, err) || open_index(s, err) || store_recover(s, err))
         return -1;
     if (s->conf.enableCompaction && compaction_open(&s->compaction, s, err))
         return -1;
@@ -327,15 +355,11 @@ static void need_segment(void *arg)
 int store_mark_running(struct store *s, struct err *err)
 {
     char text[16];
-    int n = snprintf(text, sizeof text, "%" PRId32, host_pid());
-    int fd = s->fs->open(s->fs, s->abort_path, FS_WRITE | FS_CREATE);
-    int r = fd < 0 ? fd : 0;
-    if (r == 0) {
-        /* It is there or not; the number in it is for people. */
-        (void)fs_write_all(s->fs, fd, text, (size_t)n, 0);
-        s->fs->close(s->fs, fd);
+    snprintf(text, sizeof text, "%" PRId32, host_pid());
+    /* It is there or not, and the number in it is for people; but a word that says more must be gone for good. */
+    int r = write_abort(s, text, s->abort_file == ABORT_SHARED);
+    if (r == 0)
         r = s->fs->sync_dir(s->fs, s->conf.storePathRootDir);
-    }
     return r ? err_sys(err, -r, "cannot write the abort file %s", s->abort_path) : 0;
 }
 
@@ -396,8 +420,10 @@ void store_close(struct store *s)
     /* The next start takes the log as whole only if all the above worked. */
     bool clean = !__atomic_load_n(&s->dead, __ATOMIC_ACQUIRE) && clog_flushed(s->log) == clog_max(s->log) &&
                  s->ckpt.have_marks && s->ckpt.queues_mark >= clog_max(s->log);
-    if (clean)
+    if (clean && !cq_set_shares(s->queues))
         s->fs->unlink(s->fs, s->abort_path);
+    else if (clean)
+        (void)write_abort(s, ABORT_TEXT_SHARED, true); /* if it fails, the next start reads a little more */
     destroy(s);
 }
 

@@ -1,6 +1,7 @@
 #include "store/store_check.h"
 
 #include "store/store_check_int.h"
+#include "store/store_int.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -83,7 +84,7 @@ static int open_parts(struct check *c, struct err *err)
         return err_sys(err, r ? -r : ENOTDIR, "cannot check the store directory %s", c->options->dir);
     if ((r = check_path(c, "abort", path)))
         return err_sys(err, -r, "cannot check the store directory %s", c->options->dir);
-    c->report->after_crash = fs_exists(c->fs, path);
+    c->report->after_crash = store_abort_file(c->fs, path) == ABORT_NOT_CLEAN;
     check_path(c, "checkpoint", path);
     if (checkpoint_read(&c->checkpoint, c->fs, path, err))
         return -1;

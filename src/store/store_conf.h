@@ -26,6 +26,7 @@ enum store_role { ROLE_ASYNC_MASTER, ROLE_SYNC_MASTER, ROLE_SLAVE };
     I(mappedFileSizeCommitLog, "1073741824", 4096, INT32_MAX, false, "bytes of one commit log file")                   \
     I(mappedFileSizeConsumeQueue, "6000000", 20, INT32_MAX, false, "bytes of one consume queue file, 20 an entry")     \
     I(mapperFileSizeBatchConsumeQueue, "13800000", 46, INT32_MAX, false, "bytes of one batch queue file, 46 an entry") \
+    I(sharedQueuesFrom, "10000", -1, INT32_MAX, false, "queues from which on new small ones share files; -1: never")   \
     I(flushIntervalCommitLog, "500", 1, 3600000, true, "ms between two flushes of the log with ASYNC_FLUSH")           \
     I(flushIntervalConsumeQueue, "1000", 1, 3600000, true, "ms between two rounds of writing consume queues")          \
     I(flushConsumeQueueThoroughInterval, "60000", 1, INT32_MAX, true, "ms between two syncs of queues, index, marks")  \

@@ -1,5 +1,7 @@
 #include "store/store_files.h"
 
+#include "base/map.h"
+#include "store/checkpoint.h"
 #include "store/consumequeue_int.h"
 
 #include <errno.h>
@@ -14,6 +16,7 @@ void queue_files_free(struct queue_files *q)
     free(q->dir);
     free(q->topic);
     free(q->starts);
+    free(q->shared);
     memset(q, 0, sizeof *q);
 }
 
@@ -55,6 +58,8 @@ int queue_files_read(const struct fs *fs, const struct queue_files *q, int64_t o
     if (n > q->end - offset)
         n = (int)(q->end - offset);
     int done = 0;
+    for (; q->shared && done < n; done++)
+        out[done] = cq_get_entry(q->shared + (offset + done - q->first) * CQ_ENTRY_SIZE, CQ_ENTRY_SIZE, offset + done);
     while (done < n) {
         int r = read_in_file(fs, q, offset + done, out + done, n - done);
         if (r < 0)
@@ -122,7 +127,85 @@ static int examine(const struct fs *fs, struct queue_files *q)
     return find_end(fs, q);
 }
 
+/* ---- queues in the shared files ---- */
+
+struct shared {
+    char dir[PATH_SIZE];
+    struct map queues; /* "TOPIC/ID" -> struct queue_files */
+};
+
+static void free_shared(void *value)
+{
+    queue_files_free(value);
+    free(value);
+}
+
+static struct str key_of(struct str topic, int32_t id, char out[CQ_TOPIC_MAX + 16])
+{
+    int n = snprintf(out, CQ_TOPIC_MAX + 16, "%.*s/%d", STR_ARG(topic), id);
+    return str_make(out, (size_t)n);
+}
+
+/* The newest block of a queue counts. */
+static int take_block(void *arg, const struct sq_block *b)
+{
+    struct shared *s = arg;
+    char key[CQ_TOPIC_MAX + 16];
+    struct str k = key_of(b->topic, b->queue_id, key);
+    struct queue_files *q = map_get(&s->queues, k);
+    if (q) {
+        map_del(&s->queues, k);
+        free_shared(q);
+    }
+    if (b->kind != SQ_QUEUE)
+        return 0;
+    q = calloc(1, sizeof *q);
+    if (q == NULL)
+        return -ENOMEM;
+    *q = (struct queue_files){
+        .dir = strdup(s->dir), .topic = str_dupz(b->topic), .id = b->queue_id, .unit = CQ_ENTRY_SIZE};
+    q->first = b->base;
+    q->end = b->base + b->n;
+    q->shared = malloc((size_t)b->n * CQ_ENTRY_SIZE + 1);
+    if (q->dir == NULL || q->topic == NULL || q->shared == NULL || !map_put(&s->queues, k, q, NULL)) {
+        free_shared(q);
+        return -ENOMEM;
+    }
+    memcpy(q->shared, b->entries, (size_t)b->n * CQ_ENTRY_SIZE);
+    return 0;
+}
+
+/* Nothing when a Java broker has gone past them: our marks are void then. */
+static int load_shared(const struct fs *fs, const char *store_dir, struct shared *s, struct err *err)
+{
+    char path[PATH_SIZE];
+    struct checkpoint c;
+    *s = (struct shared){0};
+    int n = snprintf(path, sizeof path, "%s/checkpoint", store_dir);
+    int len = snprintf(s->dir, sizeof s->dir, "%s/sharedqueues", store_dir);
+    if (n >= (int)sizeof path || len >= (int)sizeof s->dir)
+        return err_sys(err, ENAMETOOLONG, "cannot read the store directory %s", store_dir);
+    if (checkpoint_read(&c, fs, path, err))
+        return -1;
+    int r = c.have_marks && c.shared_mark >= 0 ? sq_each(fs, s->dir, take_block, s) : 0;
+    return r ? err_sys(err, -r, "cannot read the files of small queues in %s", s->dir) : 0;
+}
+
+/* Hands the queues over. */
+static int give_shared(struct shared *s, int (*fn)(void *arg, struct queue_files *q), void *arg)
+{
+    int r = 0;
+    for (struct map_slot *slot = NULL; r == 0 && (slot = map_next(&s->queues, slot));) {
+        struct queue_files *q = slot->value;
+        r = fn(arg, q);
+        if (r == 0)
+            *q = (struct queue_files){0};
+    }
+    return r;
+}
+
 struct lister {
+    const struct shared *shared;
     const struct fs *fs;
     const char *dir, *topic;
     int32_t unit;
@@ -150,7 +233,9 @@ static int visit_queue(void *arg, const char *name, bool is_dir)
 {
     struct lister *l = arg;
     struct queue_files q = {.unit = l->unit};
-    if (!is_dir || !str_to_i32(str_from(name), &q.id))
+    char key[CQ_TOPIC_MAX + 16];
+    if (!is_dir || !str_to_i32(str_from(name), &q.id) || strlen(l->topic) > CQ_TOPIC_MAX ||
+        (l->unit == CQ_ENTRY_SIZE && map_get(&l->shared->queues, key_of(str_from(l->topic), q.id, key))))
         return 0;
     char path[PATH_SIZE];
     int n = snprintf(path, sizeof path, "%s/%s/%s", l->dir, l->topic, name), r = -ENAMETOOLONG;
@@ -170,8 +255,8 @@ static int visit_queue(void *arg, const char *name, bool is_dir)
     return r;
 }
 
-static int each_in(const struct fs *fs, const char *dir, int32_t unit, int (*fn)(void *arg, struct queue_files *q),
-                   void *arg, struct err *err)
+static int each_in(const struct fs *fs, const char *dir, const struct shared *shared, int32_t unit,
+                   int (*fn)(void *arg, struct queue_files *q), void *arg, struct err *err)
 {
     char **topics;
     size_t n;
@@ -182,7 +267,7 @@ static int each_in(const struct fs *fs, const char *dir, int32_t unit, int (*fn)
         return err_sys(err, -r, "cannot list the consume queue folder %s", dir);
     for (size_t i = 0; i < n && r == 0; i++) {
         char path[PATH_SIZE];
-        struct lister l = {fs, dir, topics[i], unit, fn, arg, err};
+        struct lister l = {shared, fs, dir, topics[i], unit, fn, arg, err};
         int len = snprintf(path, sizeof path, "%s/%s", dir, topics[i]);
         if (len < 0 || len >= (int)sizeof path)
             r = err_sys(err, ENAMETOOLONG, "cannot list the consume queue folder %s", dir);
@@ -193,22 +278,33 @@ static int each_in(const struct fs *fs, const char *dir, int32_t unit, int (*fn)
     return r ? -1 : 0;
 }
 
-int queue_files_each(const struct fs *fs, const char *store_dir, int (*fn)(void *arg, struct queue_files *q), void *arg,
-                     struct err *err)
+static int visit_all(const struct fs *fs, const char *store_dir, struct shared *shared,
+                     int (*fn)(void *arg, struct queue_files *q), void *arg, struct err *err)
 {
     static const struct {
         const char *name;
         int32_t unit;
     } kinds[] = {{"consumequeue", CQ_ENTRY_SIZE}, {"batchconsumequeue", CQ_BATCH_ENTRY_SIZE}};
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+    int r = give_shared(shared, fn, arg);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && r == 0; i++) {
         char path[PATH_SIZE];
         int n = snprintf(path, sizeof path, "%s/%s", store_dir, kinds[i].name);
         if (n < 0 || n >= (int)sizeof path)
             return err_sys(err, ENAMETOOLONG, "cannot read the store directory %s", store_dir);
-        if (each_in(fs, path, kinds[i].unit, fn, arg, err))
-            return -1;
+        r = each_in(fs, path, shared, kinds[i].unit, fn, arg, err);
     }
-    return 0;
+    return r;
+}
+
+int queue_files_each(const struct fs *fs, const char *store_dir, int (*fn)(void *arg, struct queue_files *q), void *arg,
+                     struct err *err)
+{
+    struct shared shared;
+    int r = load_shared(fs, store_dir, &shared, err);
+    if (r == 0)
+        r = visit_all(fs, store_dir, &shared, fn, arg, err);
+    map_free(&shared.queues, free_shared);
+    return r ? -1 : 0;
 }
 
 bool queue_files_batch(const struct queue_files *q)

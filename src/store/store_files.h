@@ -19,10 +19,11 @@ struct queue_files {
     int32_t unit;       /* bytes of an entry */
     int64_t file_size;  /* of every file; 0 when they differ or there is none */
     int64_t first, end; /* entries [first, end) stand in the unbroken run of files at the new end */
+    uint8_t *shared;    /* of a queue in the shared files, which dir then names: these entries; otherwise NULL */
 };
 
-/* Lists the queues of a store directory, batch queues last, and calls fn for each; fn takes the struct over when it
- * answers 0 and ends the listing otherwise. 0 also when there are none. */
+/* Lists the queues of a store directory, also those in shared files, batch queues last, and calls fn for each; fn takes
+ * the struct over when it answers 0 and ends the listing otherwise. 0 also when there are none. */
 int queue_files_each(const struct fs *fs, const char *store_dir, int (*fn)(void *arg, struct queue_files *q), void *arg,
                      struct err *err);
 bool queue_files_batch(const struct queue_files *q); /* a batch queue: entries are not counted by queue offsets */

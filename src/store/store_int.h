@@ -41,6 +41,11 @@ struct pending_publish {
     int64_t end; /* when the log is durable up to here */
 };
 
+/* What the abort file says of the last run. ABORT_SHARED: a clean stop, but there are shared queue files, which a Java
+ * broker does not know: to it the store looks like one that was not stopped cleanly, so that it builds its queues from
+ * the log. */
+enum store_abort { ABORT_ABSENT, ABORT_SHARED, ABORT_NOT_CLEAN };
+
 struct store {
     struct store_conf conf;
     pthread_mutex_t conf_lock;
@@ -49,8 +54,9 @@ struct store {
     char *checkpoint_path, *abort_path, *lock_path;
     int lock_fd;
     bool sync_flush, hide_unflushed;
-    bool after_crash;      /* the last run did not end by store_close */
-    int64_t begun_by_file; /* where recovery began after a crash without marks; -1: otherwise */
+    bool after_crash;            /* the last run did not end by store_close */
+    enum store_abort abort_file; /* as found */
+    int64_t begun_by_file;       /* where recovery began after a crash without marks; -1: otherwise */
     struct delay_levels delays;
 
     struct commitlog *log;
@@ -201,6 +207,7 @@ void keeper_step(struct store *s,
 int preparer_step(struct store *s); /* next segment, closing of removed ones */
 void clean_step(struct store *s);   /* clean_step.c: retention, disk watermarks; called by the keeper */
 
+enum store_abort store_abort_file(const struct fs *fs, const char *path);
 /* The abort file: from now on only store_close makes the next start a clean one. Part of store_start. */
 int store_mark_running(struct store *s, struct err *err);
 

@@ -55,7 +55,8 @@ crocket_end() {
 
 crocket_stop() {
     crocket_end "$1" TERM 0 || return 1
-    [ ! -e "$1/abort" ] || { say "crocket stopped but left $1/abort behind"; return 1; }
+    # With shared queue files it stays, for Java to take the store for one that crashed.
+    [ ! -e "$1/abort" ] || [ -d "$1/sharedqueues" ] || { say "crocket stopped but left $1/abort behind"; return 1; }
 }
 
 # 137 is how the shell reports death by signal 9.

@@ -1,5 +1,6 @@
 #include "broker/config/config_journal.h"
 
+#include "base/crc.h"
 #include "base/log.h"
 #include "os/fs.h"
 #include <errno.h>
@@ -7,11 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JOURNAL_MAX = 256 * 1024 * 1024 };
+enum {
+    JOURNAL_MAX = 256 * 1024 * 1024,
+    FILE_MAX = 1 << 30,
+    WHOLE_MAX = 1024 * 1024 /* a file below is always written whole */
+};
 
 struct config_journal {
-    char *path;
-    int fd; /* -1: not open */
+    char *path, *file_path;
+    int64_t crc; /* of the file that the changes follow; -1: only its version counts */
+    int fd;      /* -1: not open */
     int64_t size;
     bool failed; /* until it is cleared */
     struct buf line;
@@ -23,7 +29,10 @@ struct config_journal *config_journal_new(const char *file_path)
     if (j == NULL)
         return NULL;
     j->fd = -1;
-    if (asprintf(&j->path, "%s.changes", file_path) < 0) {
+    j->crc = -1;
+    j->file_path = strdup(file_path);
+    if (j->file_path == NULL || asprintf(&j->path, "%s.changes", file_path) < 0) {
+        free(j->file_path);
         free(j);
         return NULL;
     }
@@ -38,6 +47,7 @@ void config_journal_free(struct config_journal *j)
         fs_real()->close(fs_real(), j->fd);
     buf_free(&j->line);
     free(j->path);
+    free(j->file_path);
     free(j);
 }
 
@@ -90,19 +100,24 @@ static bool open_file(struct config_journal *j)
     return true;
 }
 
-void config_journal_add(struct config_journal *j, const struct data_version *before, const struct data_version *after,
+void config_journal_begin(struct config_journal *j, const struct data_version *before)
+{
+    struct jw w;
+    buf_clear(&j->line);
+    if (j->size > 0)
+        return;
+    begin_line(j, &w);
+    jw_key(&w, STR_LIT("base"));
+    data_version_write(&w, before);
+    if (j->crc >= 0)
+        jw_ki64(&w, "crc", j->crc);
+    end_line(j, &w);
+}
+
+void config_journal_put(struct config_journal *j, const struct data_version *after,
                         void (*write)(struct jw *w, const void *item), const void *item, struct str deleted)
 {
     struct jw w;
-    if (j->failed || !open_file(j))
-        return;
-    buf_clear(&j->line);
-    if (j->size == 0) {
-        begin_line(j, &w);
-        jw_key(&w, STR_LIT("base"));
-        data_version_write(&w, before);
-        end_line(j, &w);
-    }
     begin_line(j, &w);
     jw_key(&w, STR_LIT("version"));
     data_version_write(&w, after);
@@ -112,11 +127,42 @@ void config_journal_add(struct config_journal *j, const struct data_version *bef
     }
     jw_kstr(&w, "deleted", deleted);
     end_line(j, &w);
+}
+
+void config_journal_commit(struct config_journal *j)
+{
+    if (j->failed || !open_file(j))
+        return;
     int r = buf_ok(&j->line) ? fs_write_all(fs_real(), j->fd, j->line.data, j->line.len, j->size) : -ENOMEM;
     if (r < 0)
         fail(j, -r);
     else
         j->size += (int64_t)j->line.len;
+}
+
+void config_journal_add(struct config_journal *j, const struct data_version *before, const struct data_version *after,
+                        void (*write)(struct jw *w, const void *item), const void *item, struct str deleted)
+{
+    if (j->failed)
+        return;
+    config_journal_begin(j, before);
+    config_journal_put(j, after, write, item, deleted);
+    config_journal_commit(j);
+}
+
+int config_journal_sync(struct config_journal *j)
+{
+    return j->fd >= 0 ? fs_real()->datasync(fs_real(), j->fd) : 0;
+}
+
+void config_journal_follow(struct config_journal *j, struct str text)
+{
+    j->crc = crc32_ieee(text.ptr, text.len);
+}
+
+bool config_journal_suffices(const struct config_journal *j, size_t file_bytes)
+{
+    return !j->failed && file_bytes >= WHOLE_MAX && (size_t)j->size < file_bytes / 2;
 }
 
 void config_journal_clear(struct config_journal *j)
@@ -131,6 +177,21 @@ void config_journal_clear(struct config_journal *j)
 }
 
 /* ---- making changes again ---- */
+
+/* The first line fits the file. */
+static bool is_base(const struct config_journal *j, const struct json *entry, const struct data_version *v,
+                    const struct data_version *have)
+{
+    int64_t crc = json_int(json_get(entry, "crc"), -1);
+    char *text = NULL;
+    size_t len;
+    bool base = json_get(entry, "base") != NULL, same = have ? data_version_eq(v, have) : base && v->counter == 0;
+    if (!same || crc < 0)
+        return same;
+    same = fs_load(fs_real(), j->file_path, FILE_MAX, &text, &len) == 0 && crc32_ieee(text, len) == crc;
+    free(text);
+    return same;
+}
 
 int64_t config_journal_replay(struct config_journal *j, const struct data_version *have, config_journal_fn fn,
                               void *arg)
@@ -156,7 +217,7 @@ int64_t config_journal_replay(struct config_journal *j, const struct data_versio
         if (follows)
             made = fn(arg, &arena, &v, json_get(entry, "item"), json_str(entry, "deleted")) ? made + 1 : -1;
         else
-            follows = have ? data_version_eq(&v, have) : base && v.counter == 0;
+            follows = is_base(j, entry, &v, have);
         arena_reset(&arena);
     }
     arena_free(&arena);

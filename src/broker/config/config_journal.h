@@ -4,7 +4,8 @@
  * death of this process although the whole file is written only now and then. Java's broker does not know FILE.changes;
  * what it changed meanwhile makes the changes there void.
  *
- *   {"base":{dataVersion}}                         the state that the first change began from
+ *   {"base":{dataVersion},"crc":N}                 the state that the first change began from; crc: of FILE, where the
+ *                                                  version alone does not tell that somebody else wrote it
  *   {"version":{dataVersion},"item":{..}}          something was made or changed
  *   {"version":{dataVersion},"deleted":"NAME"}
  *   {"version":{dataVersion}}                      only the version changed
@@ -26,8 +27,20 @@ void config_journal_free(struct config_journal *j);
  * logged; the next whole save makes up for it. */
 void config_journal_add(struct config_journal *j, const struct data_version *before, const struct data_version *after,
                         void (*write)(struct jw *w, const void *item), const void *item, struct str deleted);
+/* The same for many changes with one write: begin, some puts, commit. */
+void config_journal_begin(struct config_journal *j, const struct data_version *before);
+void config_journal_put(struct config_journal *j, const struct data_version *after,
+                        void (*write)(struct jw *w, const void *item), const void *item, struct str deleted);
+void config_journal_commit(struct config_journal *j);
+/* Changes that are noted survive the loss of power. 0 or a negative errno value. */
+int config_journal_sync(struct config_journal *j);
 /* The file has everything. */
 void config_journal_clear(struct config_journal *j);
+/* The next changes follow from a file with this text; a file with another one makes them void. */
+void config_journal_follow(struct config_journal *j, struct str text);
+/* Whether to note changes instead of writing the whole file, which has so many bytes: for large files, until the notes
+ * are half as long. */
+bool config_journal_suffices(const struct config_journal *j, size_t file_bytes);
 
 /* A change to be made again; item NULL and deleted null as above. The arena goes after the call. */
 typedef bool (*config_journal_fn)(void *arg, struct arena *a, const struct data_version *version,

@@ -7,9 +7,20 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* In the background: a large table is written now and then, until then the journal has its changes. */
 static int save(void *table, struct err *err)
 {
-    return config_table_save(table, err);
+    struct config_table *t = table;
+    pthread_mutex_lock(&t->save_lock);
+    size_t bytes = t->saved_bytes;
+    pthread_mutex_unlock(&t->save_lock);
+    pthread_rwlock_rdlock(&t->lock);
+    bool noted = config_journal_suffices(t->journal, bytes);
+    int r = noted ? config_journal_sync(t->journal) : 0;
+    pthread_rwlock_unlock(&t->lock);
+    if (r)
+        return err_sys(err, -r, "cannot sync the changes of %s", t->path);
+    return noted ? 0 : config_table_save(t, err);
 }
 
 bool config_table_init(struct config_table *t, const struct config_table_kind *kind, void *owner, const char *dir,
@@ -97,6 +108,7 @@ static int write_file(struct config_table *t, uint64_t changes, const struct buf
     if (config_file_save(t->path, buf_str(text), err) < 0)
         return -1;
     t->saved = changes;
+    t->saved_bytes = text->len;
     pthread_rwlock_wrlock(&t->lock);
     if (t->changes == changes)
         config_journal_clear(t->journal);

@@ -38,6 +38,7 @@ struct config_table {
     struct config_saver *saver;
     pthread_mutex_t save_lock; /* one save at a time */
     uint64_t saved;            /* changes that the file has; under save_lock */
+    size_t saved_bytes;        /* of the file as it was written last, 0 not yet; likewise */
 };
 
 /* DIR/NAME. False: out of memory; config_table_end is still to be called. */

@@ -1,47 +1,14 @@
-#include "broker/offset/consumer_offset.h"
+#include "broker/offset/consumer_offset_int.h"
 
 #include "base/log.h"
-#include "base/map.h"
 #include "broker/config/config_file.h"
+#include "broker/config/config_journal.h"
 #include "broker/topic/topic_manager.h"
-#include "message/multi_dispatch.h"
 #include "os/clock.h"
 #include "os/thread.h"
-#include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
-enum { SHARDS = 16, KEY_MAX = 768, NONE = -1, COMMITS_A_VERSION = 500 };
-
-struct queue_offset {
-    int32_t queue_id;
-    int64_t committed, pulled, reset; /* NONE: not there */
-};
-
-/* Offsets of one topic@group, sorted by queue id. */
-struct entry {
-    struct str key; /* "topic@group" */
-    size_t topic_len;
-    size_t count, cap;
-    struct queue_offset *queues;
-};
-
-struct shard {
-    pthread_mutex_t lock;
-    struct map entries;
-};
-
-struct offset_manager {
-    char *path;     /* consumerOffset.json or lmqConsumerOffset.json */
-    char *old_path; /* of offsets from before enableLmq, NULL: not */
-    bool lmq;
-    struct shard shards[SHARDS];
-    pthread_mutex_t save_lock, version_lock;
-    struct data_version version;
-    uint64_t saved; /* changes that the file has; under save_lock */
-    _Atomic uint64_t changes, commits;
-    _Atomic int64_t resets; /* pending */
-};
+enum { KEY_MAX = 768, COMMITS_A_VERSION = 500 };
 
 struct offset_manager *offset_manager_new(const char *config_dir, bool lmq)
 {
@@ -51,7 +18,10 @@ struct offset_manager *offset_manager_new(const char *config_dir, bool lmq)
     m->lmq = lmq;
     m->path = config_file_path(config_dir, lmq ? "lmqConsumerOffset.json" : "consumerOffset.json");
     m->old_path = lmq ? config_file_path(config_dir, "consumerOffset.json") : NULL;
-    if (m->path == NULL || (lmq && m->old_path == NULL)) {
+    m->journal = m->path ? config_journal_new(m->path) : NULL;
+    if (m->journal == NULL || (lmq && m->old_path == NULL)) {
+        config_journal_free(m->journal);
+        free(m->old_path);
         free(m->path);
         free(m);
         return NULL;
@@ -82,17 +52,13 @@ void offset_manager_free(struct offset_manager *m)
     }
     pthread_mutex_destroy(&m->save_lock);
     pthread_mutex_destroy(&m->version_lock);
+    config_journal_free(m->journal);
     free(m->path);
     free(m->old_path);
     free(m);
 }
 
 /* ---- finding ---- */
-
-static bool is_lmq_group(const struct offset_manager *m, struct str group)
-{
-    return m->lmq && msg_is_lmq(group);
-}
 
 struct key {
     char text[KEY_MAX];
@@ -185,7 +151,7 @@ static bool set(struct offset_manager *m, struct str group, struct str topic, in
                 int64_t offset, int64_t *old)
 {
     struct key k;
-    bool lmq = is_lmq_group(m, group);
+    bool lmq = offset_is_lmq_group(m, group);
     if (lmq)
         queue_id = MSG_LMQ_QUEUE_ID;
     if (queue_id < 0 || queue_id >= TOPIC_MAX_QUEUES || !make_key(&k, group, topic))
@@ -199,6 +165,11 @@ static bool set(struct offset_manager *m, struct str group, struct str topic, in
     if (q) {
         *old = *member(q, which);
         *member(q, which) = offset;
+        if (which == COMMITTED && !e->changed) {
+            e->changed = true;
+            e->changed_next = s->changed;
+            s->changed = e;
+        }
     }
     pthread_mutex_unlock(&s->lock);
     return q != NULL;
@@ -211,7 +182,7 @@ static int64_t get(struct offset_manager *m, struct str group, struct str topic,
     int64_t offset = NONE;
     if (!make_key(&k, group, topic))
         return NONE;
-    if (is_lmq_group(m, group))
+    if (offset_is_lmq_group(m, group))
         queue_id = MSG_LMQ_QUEUE_ID;
     struct shard *s = shard_of(m, k.s);
     pthread_mutex_lock(&s->lock);
@@ -224,6 +195,12 @@ static int64_t get(struct offset_manager *m, struct str group, struct str topic,
     }
     pthread_mutex_unlock(&s->lock);
     return offset;
+}
+
+bool offset_take(struct offset_manager *m, struct str group, struct str topic, int32_t queue_id, int64_t offset)
+{
+    int64_t old;
+    return set(m, group, topic, queue_id, COMMITTED, offset, &old);
 }
 
 static void count_commit(struct offset_manager *m)
@@ -294,17 +271,7 @@ bool offset_any_reset(const struct offset_manager *m)
 
 /* ---- several at once ---- */
 
-static struct str topic_of(const struct entry *e)
-{
-    return str_make(e->key.ptr, e->topic_len);
-}
-
-static struct str group_of(const struct entry *e)
-{
-    return str_skip(e->key, e->topic_len + 1);
-}
-
-static bool has_committed(const struct entry *e)
+bool offset_entry_has_committed(const struct entry *e)
 {
     for (size_t i = 0; i < e->count; i++)
         if (e->queues[i].committed != NONE)
@@ -364,7 +331,8 @@ static void names_of(struct offset_manager *m, struct str half, bool half_is_gro
         pthread_mutex_lock(&s->lock);
         for (struct map_slot *slot = NULL; (slot = map_next(&s->entries, slot));) {
             const struct entry *e = slot->value;
-            if (!str_eq(half_is_group ? group_of(e) : topic_of(e), half) || !has_committed(e))
+            if (!str_eq(half_is_group ? offset_entry_group(e) : offset_entry_topic(e), half) ||
+                !offset_entry_has_committed(e))
                 continue;
             if (*n == cap) {
                 struct str *more = arena_alloc(a, 2 * cap * sizeof *more);
@@ -374,7 +342,7 @@ static void names_of(struct offset_manager *m, struct str half, bool half_is_gro
                 *names = more;
                 cap *= 2;
             }
-            (*names)[(*n)++] = arena_str(a, half_is_group ? topic_of(e) : group_of(e));
+            (*names)[(*n)++] = arena_str(a, half_is_group ? offset_entry_topic(e) : offset_entry_group(e));
         }
         pthread_mutex_unlock(&s->lock);
     }
@@ -394,6 +362,12 @@ void offset_groups_of(struct offset_manager *m, struct str topic, struct arena *
 
 static void drop(struct offset_manager *m, struct shard *s, struct entry *e)
 {
+    struct entry **at = &s->changed;
+    while (*at && *at != e)
+        at = &(*at)->changed_next;
+    if (*at)
+        *at = e->changed_next;
+    atomic_store(&m->whole_wanted, true);
     for (size_t i = 0; i < e->count; i++)
         if (e->queues[i].reset != NONE)
             atomic_fetch_sub(&m->resets, 1);
@@ -406,7 +380,7 @@ static struct entry *match(const struct shard *s, struct str half, bool half_is_
 {
     for (struct map_slot *slot = NULL; (slot = map_next(&s->entries, slot));) {
         struct entry *e = slot->value;
-        if (str_eq(half_is_group ? group_of(e) : topic_of(e), half))
+        if (str_eq(half_is_group ? offset_entry_group(e) : offset_entry_topic(e), half))
             return e;
     }
     return NULL;
@@ -445,128 +419,4 @@ void offset_delete(struct offset_manager *m, struct str group, struct str topic)
     if (e)
         drop(m, s, e);
     pthread_mutex_unlock(&s->lock);
-}
-
-/* ---- the file ---- */
-
-struct data_version offset_version(struct offset_manager *m)
-{
-    pthread_mutex_lock(&m->version_lock);
-    struct data_version v = m->version;
-    pthread_mutex_unlock(&m->version_lock);
-    return v;
-}
-
-/* In Java's file such a group has one number a topic. */
-static void write_lmq_entry(struct jw *w, const struct entry *e)
-{
-    jw_key(w, e->key);
-    jw_i64(w, e->queues[0].committed);
-}
-
-static void write_entry(struct jw *w, const struct entry *e)
-{
-    jw_key(w, e->key);
-    jw_begin_object(w);
-    for (size_t i = 0; i < e->count; i++) {
-        if (e->queues[i].committed == NONE)
-            continue;
-        jw_key_i64(w, e->queues[i].queue_id, false);
-        jw_i64(w, e->queues[i].committed);
-    }
-    jw_end_object(w);
-}
-
-static void write_table(struct offset_manager *m, struct jw *w, const char *name, bool lmq)
-{
-    jw_kobject(w, name);
-    for (size_t i = 0; i < SHARDS; i++) {
-        struct shard *s = &m->shards[i];
-        pthread_mutex_lock(&s->lock);
-        for (struct map_slot *slot = NULL; (slot = map_next(&s->entries, slot));) {
-            const struct entry *e = slot->value;
-            if (has_committed(e) && is_lmq_group(m, group_of(e)) == lmq)
-                (lmq ? write_lmq_entry : write_entry)(w, e);
-        }
-        pthread_mutex_unlock(&s->lock);
-    }
-    jw_end_object(w);
-}
-
-void offset_write_json(struct offset_manager *m, struct jw *w)
-{
-    struct data_version v = offset_version(m);
-    jw_begin_object(w);
-    jw_key(w, STR_LIT("dataVersion"));
-    data_version_write(w, &v);
-    if (m->lmq)
-        write_table(m, w, "lmqOffsetTable", true);
-    write_table(m, w, "offsetTable", false);
-    jw_end_object(w);
-}
-
-int offset_persist(struct offset_manager *m, struct err *err)
-{
-    int r = 0;
-    pthread_mutex_lock(&m->save_lock);
-    uint64_t changes = atomic_load(&m->changes);
-    if (changes != m->saved) {
-        struct buf text = {0};
-        struct jw w;
-        jw_init(&w, &text);
-        w.pretty = true;
-        offset_write_json(m, &w);
-        r = buf_ok(&text) ? config_file_save(m->path, buf_str(&text), err)
-                          : err_set(err, ENOMEM, "out of memory while saving %s", m->path);
-        if (r == 0)
-            m->saved = changes;
-        buf_free(&text);
-    }
-    pthread_mutex_unlock(&m->save_lock);
-    return r;
-}
-
-static void load_lmq(struct offset_manager *m, const struct json *table)
-{
-    JSON_EACH(member, table)
-    {
-        struct str key = json_text(member->key);
-        ptrdiff_t at = str_find(key, STR_LIT("@"));
-        struct str group = at < 0 ? STR_NULL : str_skip(key, (size_t)at + 1);
-        int64_t offset = json_int(member, NONE), old;
-        if (!is_lmq_group(m, group) || offset < 0 ||
-            !set(m, group, str_make(key.ptr, (size_t)at), MSG_LMQ_QUEUE_ID, COMMITTED, offset, &old))
-            LOG(LOG_WARN, "broker", "%s: leaving out the offset of '%.*s', it is none", m->path, STR_ARG(key));
-    }
-}
-
-int offset_manager_load(struct offset_manager *m, struct err *err)
-{
-    struct arena a = {0};
-    const struct json *doc;
-    int r = config_file_load(m->path, &a, &doc, err);
-    if (r == 0 && doc == NULL && m->old_path)
-        r = config_file_load(m->old_path, &a, &doc, err);
-    if (r == 0 && doc) {
-        struct data_version v;
-        JSON_EACH(table, json_get(doc, "offsetTable"))
-        {
-            struct str key = json_text(table->key);
-            ptrdiff_t at = str_find(key, STR_LIT("@"));
-            struct str group = at < 0 ? STR_NULL : str_skip(key, (size_t)at + 1);
-            JSON_EACH(queue, table)
-            {
-                int64_t id = json_int(queue->key, NONE), old;
-                if (at < 0 || id < 0 || id >= TOPIC_MAX_QUEUES || json_int(queue, NONE) < 0 ||
-                    !set(m, group, str_make(key.ptr, (size_t)at), (int32_t)id, COMMITTED, json_int(queue, NONE), &old))
-                    LOG(LOG_WARN, "broker", "%s: leaving out the offset of '%.*s', it is none", m->path, STR_ARG(key));
-            }
-        }
-        if (m->lmq)
-            load_lmq(m, json_get(doc, "lmqOffsetTable"));
-        if (data_version_read(json_get(doc, "dataVersion"), &v))
-            m->version = v;
-    }
-    arena_free(&a);
-    return r;
 }

@@ -1,6 +1,7 @@
 /*
  * Consumer offsets: (topic, group, queue) -> next offset to consume; config/consumerOffset.json, written every
- * flushConsumerOffsetInterval and at the end. Threads: any; a commit takes one short lock. Values are plain copies.
+ * flushConsumerOffsetInterval and at the end, when it is large only what changed (config_journal.h). Threads: any; a
+ * commit takes one short lock. Values are plain copies.
  */
 #ifndef CROCKET_BROKER_OFFSET_CONSUMER_OFFSET_H
 #define CROCKET_BROKER_OFFSET_CONSUMER_OFFSET_H
@@ -43,6 +44,9 @@ void offset_delete(struct offset_manager *m, struct str group, struct str topic)
 void offset_write_json(struct offset_manager *m, struct jw *w); /* {"dataVersion":..,"offsetTable":{..}}, with lmq also
                                                                    "lmqOffsetTable":{"TOPIC@GROUP":offset, ..} */
 struct data_version offset_version(struct offset_manager *m);
-int offset_persist(struct offset_manager *m, struct err *err); /* nothing to do when unchanged */
+/* Writes the file, when something changed since. For the end. */
+int offset_persist(struct offset_manager *m, struct err *err);
+/* The same for now and then: of a large table only what changed is written, beside the file. */
+int offset_save_changes(struct offset_manager *m, struct err *err);
 
 #endif

@@ -385,7 +385,7 @@ static void save(struct search *s, int64_t half_next)
     wait_durable(s->t);
     offset_commit(b->offsets, group, cq_topic(s->half), 0, half_next);
     offset_commit(b->offsets, group, cq_topic(s->op), 0, op_next);
-    if ((s->asked || s->put_back || s->discarded) && offset_persist(b->offsets, &err) < 0)
+    if ((s->asked || s->put_back || s->discarded) && offset_save_changes(b->offsets, &err) < 0)
         LOG_LIMITED(LOG_ERROR, "broker", "%s", err.text);
 }
 

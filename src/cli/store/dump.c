@@ -310,6 +310,7 @@ static int dump_checkpoint(const char *dir, bool json, struct err *err)
         {"logMark", "commit log is safe below offset", c.log_mark, false, true},
         {"queuesMark", "consume queues are safe below offset", c.queues_mark, false, true},
         {"indexMark", "index is safe below offset", c.index_mark, false, true},
+        {"sharedMark", "shared queue files are safe below", c.shared_mark, false, true},
     };
     bool first = true;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

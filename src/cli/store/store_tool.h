@@ -12,6 +12,7 @@ int store_tool_dump(const struct args *a, const char *dir);
 int store_tool_export(const struct args *a, const char *dir);
 int store_tool_stats(const struct args *a, const char *dir);  /* 2: some of the log is damaged */
 int store_tool_repair(const struct args *a, const char *dir); /* 2: damage was found and left */
+int store_tool_unshare(const struct args *a, const char *dir);
 
 /* Which messages the options choose; views of them. */
 struct store_dump_filter;

@@ -145,8 +145,48 @@ exchange_timed() {
     server_kill oracle "$dir"
 }
 
+# start_shared KIND DIR: queues with few entries share files from the first on. Java does not know the setting.
+start_shared() { server_start "$1" "$2" $EXCHANGE_SETTINGS sharedQueuesFrom=0; }
+
+# unshare KIND DIR: gives the queues files of their own; the oracle has nothing else.
+unshare() {
+    [ "$1" = crocket ] || { echo 'nothing to do'; return 0; }
+    "$CROCKET" store unshare --queue-size 20000 "$2"
+}
+
+# Queues in shared files, which Java does not know: Java builds its own from the log, or finds them after "store unshare".
+exchange_shared() {
+    local kind=$1 dir=$E2E_WORK/exchange-shared name='exchange with shared queue files:' acked=$E2E_WORK/shared.acked
+    step "$name $kind opens a new directory" start_shared "$kind" "$dir" || return
+    step "$name topics" java_run Admin topic=few:8,many:1 || return
+    step "$name $kind takes 400" java_run Produce topic=few count=400 acked="$acked.few" batch=8 || return
+    step "$name a queue gets 300" java_run Produce topic=many count=300 acked="$acked.many" batch=8 || return
+    step "$name $kind stops" server_stop "$kind" "$dir" || return
+    step "$name the store is sound" exchange_check "$kind" "$dir"
+    step "$name Java opens the directory of $kind" start_on oracle "$dir" || return
+    step "$name all messages are there" java_run ReadAll topic=few acked="$acked.few" exact=true || return
+    step "$name also of the long queue" java_run ReadAll topic=many acked="$acked.many" exact=true || return
+    step "$name Java takes 80 more" java_run Produce topic=few first=400 count=80 acked="$acked.few" batch=8 || return
+    step "$name Java stops" server_stop oracle "$dir" || return
+    step "$name $kind opens the directory of Java" start_shared "$kind" "$dir" || return
+    step "$name topic" java_run Admin topic=other:8 || return
+    step "$name $kind takes 80 more" java_run Produce topic=few first=480 count=80 acked="$acked.few" batch=8 || return
+    step "$name another topic takes 80" java_run Produce topic=other count=80 acked="$acked.other" batch=8 || return
+    step "$name all messages are there" java_run ReadAll topic=few acked="$acked.few" exact=true || return
+    step "$name $kind stops" server_stop "$kind" "$dir" || return
+    step "$name the queues get their own files" unshare "$kind" "$dir" || return
+    step "$name there is no other" test ! -e "$dir/sharedqueues" -a ! -e "$dir/abort" || return
+    step "$name the store is sound" exchange_check "$kind" "$dir"
+    step "$name Java opens the directory" start_on oracle "$dir" || return
+    step "$name all messages are there" java_run ReadAll topic=few acked="$acked.few" exact=true || return
+    step "$name also of the other topic" java_run ReadAll topic=other acked="$acked.other" exact=true || return
+    server_kill oracle "$dir"
+}
+
 part_exchange() {
     build_java
+    exchange_shared "$1"
+    kill_leftovers
     exchange_clean "$1"
     kill_leftovers
     exchange_killed "$1"

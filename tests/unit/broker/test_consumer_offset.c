@@ -227,10 +227,94 @@ static void test_threads(void **state)
     }
 }
 
+/* ---- a large table: only changes are written ---- */
+
+enum { MANY = 8000, EACH = 16 };
+
+static void fill_many(void)
+{
+    char topic[64];
+    for (int t = 0; t < MANY; t++) {
+        snprintf(topic, sizeof topic, "a_topic_of_many_%d", t);
+        for (int q = 0; q < EACH; q++)
+            offset_commit(m, G, str_from(topic), q, 1000 + q);
+    }
+}
+
+static long size_of(const char *name)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/%s", dir.path, name);
+    return file_size(path);
+}
+
+static void test_a_large_table_is_not_written_for_each_change(void **state)
+{
+    fill_many();
+    assert_int_equal(offset_save_changes(m, &err), 0);
+    long whole = size_of("consumerOffset.json");
+    assert_true(whole > 1024 * 1024);
+    offset_commit(m, G, STR_LIT("a_topic_of_many_7"), 3, 5000);
+    offset_commit(m, G, STR_LIT("a_new_one"), 0, 6000);
+    assert_int_equal(offset_save_changes(m, &err), 0);
+    long changes = size_of("consumerOffset.json.changes");
+    assert_true(changes > 0 && changes < 2000);
+    assert_int_equal(size_of("consumerOffset.json"), whole);
+    assert_int_equal(offset_save_changes(m, &err), 0);
+    assert_int_equal(size_of("consumerOffset.json.changes"), changes);
+    again(); /* as by kill -9 */
+    assert_int_equal(offset_query(m, G, STR_LIT("a_topic_of_many_7"), 3), 5000);
+    assert_int_equal(offset_query(m, G, STR_LIT("a_topic_of_many_7"), 4), 1004);
+    assert_int_equal(offset_query(m, G, STR_LIT("a_new_one"), 0), 6000);
+    /* At the end the file has everything, for whoever opens it next. */
+    assert_int_equal(offset_persist(m, &err), 0);
+    assert_int_equal(size_of("consumerOffset.json.changes"), 0);
+    again();
+    assert_int_equal(offset_query(m, G, STR_LIT("a_new_one"), 0), 6000);
+}
+
+static void test_changes_of_another_file_are_void(void **state)
+{
+    char path[400], *text;
+    size_t len;
+    fill_many();
+    assert_int_equal(offset_save_changes(m, &err), 0);
+    offset_commit(m, G, STR_LIT("a_topic_of_many_7"), 3, 5000);
+    assert_int_equal(offset_save_changes(m, &err), 0);
+    /* A Java broker went on from the file, with less than makes a new version. */
+    snprintf(path, sizeof path, "%s/consumerOffset.json", dir.path);
+    assert_int_equal(fs_load(fs_real(), path, 1 << 30, &text, &len), 0);
+    char *at = strstr(text, "1003");
+    assert_non_null(at);
+    memcpy(at, "9003", 4);
+    FILE *f = fopen(path, "wb");
+    assert_int_equal(fwrite(text, 1, len, f), len);
+    fclose(f);
+    free(text);
+    again();
+    assert_int_equal(offset_query(m, G, STR_LIT("a_topic_of_many_7"), 3) == 5000, 0);
+}
+
+static void test_deleting_from_a_large_table(void **state)
+{
+    fill_many();
+    assert_int_equal(offset_save_changes(m, &err), 0);
+    offset_commit(m, G, STR_LIT("a_topic_of_many_7"), 3, 5000);
+    offset_delete_topic(m, STR_LIT("a_topic_of_many_7"));
+    offset_commit(m, G, STR_LIT("a_topic_of_many_8"), 3, 5001);
+    assert_int_equal(offset_save_changes(m, &err), 0);
+    again();
+    assert_int_equal(offset_query(m, G, STR_LIT("a_topic_of_many_7"), 3), -1);
+    assert_int_equal(offset_query(m, G, STR_LIT("a_topic_of_many_8"), 3), 5001);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_commit_and_query, start, finish),
+        cmocka_unit_test_setup_teardown(test_a_large_table_is_not_written_for_each_change, start, finish),
+        cmocka_unit_test_setup_teardown(test_changes_of_another_file_are_void, start, finish),
+        cmocka_unit_test_setup_teardown(test_deleting_from_a_large_table, start, finish),
         cmocka_unit_test_setup_teardown(test_pull_offsets, start, finish),
         cmocka_unit_test_setup_teardown(test_reset, start, finish),
         cmocka_unit_test_setup_teardown(test_several, start, finish),

@@ -433,6 +433,12 @@ static bool open_store(struct sim *m)
     fs_sim_space(m->disk, INT64_MAX / 2);
     fs_sim_bad_folder(m->disk, NULL, 0);
     m->conf.flushDiskType = dice(m, 2) ? FLUSH_SYNC : FLUSH_ASYNC;
+    /* All queues in shared files, those beyond the second, or (whatever is shared then leaves) none. */
+    static const int32_t from[] = {0, 2, -1};
+    if (m->seed / 8 % 3 == 1)
+        m->conf.sharedQueuesFrom = 0;
+    if (m->seed / 8 % 3 == 2)
+        m->conf.sharedQueuesFrom = from[dice(m, 3)];
     int r = store_open(&m->s, &m->conf, fs_sim_fs(m->disk), &events, &err);
     CHECK(m, r == 0 || fs_sim_is_off(m->disk), "cannot open: %s\n", err.text);
     if (r)

@@ -110,7 +110,7 @@ static int keep(void *arg, const char *name, bool is_dir)
     return 0;
 }
 
-static void make(struct damage *d, bool crashed)
+static void make(struct damage *d, bool crashed, int32_t shared_from)
 {
     struct err err = {0};
     d->disk = fs_sim_new(7);
@@ -121,6 +121,7 @@ static void make(struct damage *d, bool crashed)
     d->conf.mappedFileSizeConsumeQueue = 10 * 20;
     d->conf.mapperFileSizeBatchConsumeQueue = 10 * 46;
     d->conf.enableLmq = d->conf.enableMultiDispatch = true;
+    d->conf.sharedQueuesFrom = shared_from;
     d->conf.maxHashSlotNum = 10;
     d->conf.maxIndexNum = INDEX_ENTRIES;
     d->conf.enabledAppendPropCRC = true;
@@ -314,15 +315,23 @@ static size_t stride(const struct damage *d, const struct kept *k, size_t i)
     return (is_log(k) && !holds_message(d, k, i)) || (strstr(k->path, "checkpoint") && i > 130) ? 61 : 1;
 }
 
-static void flip_all(bool crashed, uint8_t bits)
+/* The other files are the same with shared queues. */
+static bool is_of_shared_queues(const struct kept *k)
+{
+    return strstr(k->path, "/sharedqueues/") || strstr(k->path, "/checkpoint") || strstr(k->path, "/abort");
+}
+
+static void flip_all(bool crashed, uint8_t bits, int32_t shared_from)
 {
     struct damage *d = calloc(1, sizeof *d);
     if (getenv("DAMAGE_LOG") == NULL)
         log_set_fd(-1); /* the reports are meant */
-    make(d, crashed);
+    make(d, crashed, shared_from);
     assert_true(d->log_end > SEGMENT);
     for (size_t f = 0; f < d->n_files; f++) {
         const struct kept *k = &d->files[f];
+        if (shared_from == 0 && !is_of_shared_queues(k))
+            continue;
         for (size_t i = 0; i < k->n; i += stride(d, k, i)) {
             put_back(d);
             flip(d, k, i, bits);
@@ -335,17 +344,24 @@ static void flip_all(bool crashed, uint8_t bits)
 
 static void test_after_clean_stop(void **state)
 {
-    flip_all(false, 0x01);
-    flip_all(false, 0x80);
+    flip_all(false, 0x01, -1);
+    flip_all(false, 0x80, -1);
 }
 
 static void test_after_crash(void **state)
 {
-    flip_all(true, 0x10);
+    flip_all(true, 0x10, -1);
+}
+
+static void test_shared_queues(void **state)
+{
+    flip_all(false, 0x04, 0);
+    flip_all(true, 0x20, 0);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_after_clean_stop), cmocka_unit_test(test_after_crash)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_after_clean_stop), cmocka_unit_test(test_after_crash),
+                                       cmocka_unit_test(test_shared_queues)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
