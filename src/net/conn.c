@@ -184,45 +184,63 @@ static ptrdiff_t hand_over(struct net_conn *c, uint8_t *data, size_t len)
     return used;
 }
 
+/* recv() into data; 0 and the connection marked for closing, or nothing there. */
+static size_t receive(struct net_conn *c, uint8_t *data, size_t room)
+{
+    ssize_t n = recv(c->fd, data, room, 0);
+    if (n > 0)
+        return (size_t)n;
+    if (n == 0)
+        net_conn_close(c, "closed by the peer");
+    else if (errno != EAGAIN && errno != EINTR)
+        net_conn_close(c, "read failed");
+    return 0;
+}
+
+/* Reads into the loop's buffer, behind the beginning of a frame that came before. True: there may be more. */
+static bool read_many(struct net_conn *c)
+{
+    struct net_loop *l = c->loop;
+    size_t before = c->in.len;
+    if (before)
+        memcpy(l->read_buffer, c->in.data, before);
+    size_t n = receive(c, l->read_buffer + before, NET_READ_BUFFER - before);
+    if (n == 0)
+        return false;
+    ptrdiff_t used = 0;
+    if (before + n >= c->want)
+        used = hand_over(c, l->read_buffer, before + n);
+    if (used < 0)
+        return false;
+    size_t kept = used ? 0 : before; /* of the rest, is in `in` already */
+    c->in.len = kept;
+    size_t rest = before + n - (size_t)used - kept;
+    if (rest && !c->close_why) {
+        buf_reserve(&c->in, c->want > kept + rest && c->want < LARGE_FRAME ? c->want - kept : rest);
+        buf_add(&c->in, l->read_buffer + (size_t)used + kept, rest);
+        if (!buf_ok(&c->in))
+            net_conn_close(c, "out of memory for a frame");
+    }
+    if (c->in.len == 0 && c->in.cap > NET_KEEP_BUFFER)
+        buf_free(&c->in);
+    return n == NET_READ_BUFFER - before;
+}
+
 /* Reads once. True: there may be more. */
 static bool read_once(struct net_conn *c)
 {
-    struct net_loop *l = c->loop;
-    if (c->in.len == 0) {
-        ssize_t n = recv(c->fd, l->read_buffer, NET_READ_BUFFER, 0);
-        if (n <= 0) {
-            if (n == 0)
-                net_conn_close(c, "closed by the peer");
-            else if (errno != EAGAIN && errno != EINTR)
-                net_conn_close(c, "read failed");
-            return false;
-        }
-        ptrdiff_t used = hand_over(c, l->read_buffer, (size_t)n);
-        if (used < 0)
-            return false;
-        size_t rest = (size_t)n - (size_t)used;
-        if (rest && !c->close_why) {
-            buf_reserve(&c->in, c->want > rest && c->want < LARGE_FRAME ? c->want : rest);
-            buf_add(&c->in, l->read_buffer + used, rest);
-            if (!buf_ok(&c->in))
-                net_conn_close(c, "out of memory for a frame");
-        }
-        return n == NET_READ_BUFFER;
-    }
+    /* A long frame is collected where it stays; whatever is shorter must not bind us to one system call a frame. */
+    if (c->in.len <= NET_KEEP_BUFFER && c->want < LARGE_FRAME)
+        return read_many(c);
     if (!room_for_frame(c))
         return false;
-    size_t room = c->in.cap - c->in.len;
-    ssize_t n = recv(c->fd, c->in.data + c->in.len, room, 0);
-    if (n <= 0) {
-        if (n == 0)
-            net_conn_close(c, "closed by the peer");
-        else if (errno != EAGAIN && errno != EINTR)
-            net_conn_close(c, "read failed");
+    size_t room = (c->want > c->in.len ? c->want : c->in.cap) - c->in.len;
+    size_t n = receive(c, c->in.data + c->in.len, room);
+    if (n == 0)
         return false;
-    }
-    c->in.len += (size_t)n;
+    c->in.len += n;
     if (c->in.len < c->want)
-        return (size_t)n == room;
+        return n == room;
     ptrdiff_t used = hand_over(c, c->in.data, c->in.len);
     if (used < 0)
         return false;

@@ -13,11 +13,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 /* A protocol for tests: 4-byte length, then bytes, echoed; a length of 0xFFFFFFFF is malformed. */
-static atomic_int opened_count, closed_count, released;
+static atomic_int opened_count, closed_count, released, data_count;
 
 static void on_opened(struct net_conn *c)
 {
@@ -27,6 +28,7 @@ static void on_opened(struct net_conn *c)
 static ptrdiff_t on_data(struct net_conn *c, uint8_t *data, size_t len, size_t *want)
 {
     size_t used = 0;
+    atomic_fetch_add(&data_count, 1);
     while (len - used >= 4) {
         size_t n = get_be32(data + used);
         if (n == UINT32_MAX)
@@ -142,6 +144,37 @@ static void many_frames_in_one_write_keep_their_order(void **state)
         assert_int_equal(get_be32(back + 4), i);
     }
     buf_free(&b);
+    close(fd);
+    stop(&s);
+}
+
+/* Once a frame came in two pieces, what follows in one piece must still be read in large ones. */
+static void a_split_frame_does_not_bind_a_read_to_each_frame(void **state)
+{
+    struct server s;
+    start(&s, 1, &echo);
+    int fd = dial(&s);
+    enum { SIZE = 1366, FRAMES = 200 };
+    static uint8_t sent[FRAMES * SIZE], got[FRAMES * SIZE];
+    for (size_t i = 0; i < FRAMES; i++) {
+        put_be32(sent + i * SIZE, SIZE - 4);
+        memset(sent + i * SIZE + 4, (int)i, SIZE - 4);
+    }
+    write_all(fd, sent, SIZE + SIZE / 2);
+    read_all(fd, got, SIZE);
+    atomic_store(&data_count, 0);
+    /* Leaves a piece of a frame behind again and again, so that the state is kept up. */
+    size_t at = SIZE + SIZE / 2, back = SIZE;
+    while (at < sizeof sent) {
+        size_t n = 20 * SIZE < sizeof sent - at ? 20 * SIZE : sizeof sent - at;
+        write_all(fd, sent + at, n);
+        at += n;
+        size_t whole = at / SIZE * SIZE;
+        read_all(fd, got + back, whole - back);
+        back = whole;
+    }
+    assert_memory_equal(got, sent, sizeof sent);
+    assert_true(atomic_load(&data_count) < FRAMES / 2);
     close(fd);
     stop(&s);
 }
@@ -414,6 +447,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(echoes_frames_in_any_pieces),
         cmocka_unit_test(many_frames_in_one_write_keep_their_order),
+        cmocka_unit_test(a_split_frame_does_not_bind_a_read_to_each_frame),
         cmocka_unit_test(a_bad_frame_closes_only_its_connection),
         cmocka_unit_test(a_peer_that_does_not_read_is_held_back),
         cmocka_unit_test(files_stand_in_the_output_where_they_were_put),

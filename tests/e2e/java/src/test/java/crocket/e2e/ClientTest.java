@@ -193,6 +193,15 @@ abstract class ClientTest {
         }
     }
 
+    /** How many dead letters the group has by now. */
+    static long deadLetters(String group) {
+        try {
+            return admin().maxOffset(queue("%DLQ%" + group, 0));
+        } catch (Exception e) {
+            return 0; // the topic comes with the first of them
+        }
+    }
+
     /**
      * Reads the whole topic with plain pulls: waits until it holds the expected number of messages, then checks that there are exactly so
      * many and that every queue's offsets run from 0 without gap or repeat. Sorted by queue and offset.

@@ -2,6 +2,7 @@ package crocket.e2e;
 
 import static crocket.e2e.ClientTest.admin;
 import static crocket.e2e.ClientTest.bytes;
+import static crocket.e2e.ClientTest.deadLetters;
 import static crocket.e2e.ClientTest.eventually;
 import static crocket.e2e.ClientTest.message;
 import static crocket.e2e.ClientTest.newTopic;
@@ -179,13 +180,7 @@ final class ConsumeScenarios {
             });
             consumer.start();
             eventually("all refused", () -> received.count() >= 3);
-            eventually("the dead letters", () -> {
-                try {
-                    return admin().maxOffset(queue("%DLQ%" + group, 0)) >= 3;
-                } catch (Exception e) {
-                    return false;
-                }
-            });
+            eventually("the dead letters", () -> deadLetters(group) >= 3);
         }
 
         @Override
