@@ -303,11 +303,14 @@ static const char *run(struct search *x, const char *s, const char *p)
 static void begin(struct search *x, lua_State *L, int text, int pattern)
 {
     size_t len;
-    *x = (struct search){.L = L};
+    x->L = L;
+    x->captures = x->depth = 0;
     x->text = luaL_checklstring(L, text, &len);
     x->end = x->text + len;
     x->pattern = luaL_checklstring(L, pattern, &len);
     x->stop = x->pattern + len;
+    if (x->text == NULL || x->pattern == NULL)
+        fail(x, "not a string"); /* not reached: luaL_checklstring jumps; no prototype tells the analyzer */
 }
 
 static void push_capture(const struct search *x, int i)
