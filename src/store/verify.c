@@ -23,13 +23,17 @@ enum {
     SEARCH_MAX = 256 << 20, /* bytes of log looked through for the message of a wrong entry */
     PLACE_SIZE = 600,
     BACK_MAX = 16,
+    WINDOW = 96 << 10,   /* bytes of log read at once for entries whose messages lie together; small enough for malloc's own */
+    NEAR = 16 << 10,     /* ... which they do up to this gap */
+    TRUSTED = 256 << 10, /* an entry that says more has to be confirmed before so much is read */
 };
 
 struct verifier {
     struct store *s;
     struct cq *q;
-    uint8_t *buf;
-    size_t cap;
+    uint8_t *buf; /* the last bytes read of the log: `have` from `base` on */
+    size_t cap, have;
+    int64_t base;
     int64_t log_end;  /* messages of the queue's entries stand before */
     int64_t last_end; /* physical end of the entry before, -1 unknown */
     int back;         /* how many entries back the search for a good one went */
@@ -74,23 +78,40 @@ bool store_may_serve(struct store *s, const struct msg_view *v)
     return false;
 }
 
+/* The n bytes of the log at offset, or NULL; good until the next call. */
+static uint8_t *log_bytes(struct verifier *f, int64_t offset, size_t n)
+{
+    int64_t end = f->base + (int64_t)f->have;
+    if (f->have && offset >= f->base && offset + (int64_t)n <= end)
+        return f->buf + (offset - f->base);
+    bool near = f->have && offset >= f->base && offset <= end + NEAR;
+    size_t want = near && n < WINDOW ? WINDOW : n;
+    f->have = 0;
+    if (want > f->cap) {
+        uint8_t *grown = realloc(f->buf, want);
+        if (grown == NULL)
+            return NULL;
+        f->buf = grown;
+        f->cap = want;
+    }
+    ssize_t got = clog_read(f->s->log, offset, f->buf, want);
+    if (got < (ssize_t)n)
+        return NULL;
+    f->base = offset;
+    f->have = (size_t)got;
+    return f->buf;
+}
+
 /* The whole record at offset; false when none of that size stands there. */
 static bool read_record(struct verifier *f, int64_t offset, int32_t size, struct msg_view *v)
 {
     if (size < MSG_FIXED_V4 || offset < clog_min(f->s->log) || offset > clog_max(f->s->log) - size)
         return false;
-    uint8_t head[8];
-    if (clog_read(f->s->log, offset, head, sizeof head) != sizeof head || get_be32(head) != (uint32_t)size)
+    uint8_t *record = log_bytes(f, offset, size <= TRUSTED ? (size_t)size : 8);
+    if (record == NULL || get_be32(record) != (uint32_t)size)
         return false;
-    if ((size_t)size > f->cap) {
-        uint8_t *grown = realloc(f->buf, (size_t)size);
-        if (grown == NULL)
-            return false;
-        f->buf = grown;
-        f->cap = (size_t)size;
-    }
-    return clog_read(f->s->log, offset, f->buf, (size_t)size) == size &&
-           msg_decode(f->buf, (size_t)size, v) == MSG_OK && v->m.physical_offset == offset;
+    record = log_bytes(f, offset, (size_t)size);
+    return record && msg_decode(record, (size_t)size, v) == MSG_OK && v->m.physical_offset == offset;
 }
 
 /* The record is the one whose entry stands at this position of the queue; *e: what the entry must be. In a batch queue

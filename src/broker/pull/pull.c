@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 enum {
-    COPY_MAX = 12 * 1024, /* up to here copying a range costs less than a sendfile for it */
+    COPY_MAX = 64 * 1024, /* up to here copying a range costs less than a sendfile for it */
     COLD_TRIES = 3,
     FILTER_TURNS =
         16, /* so often a pull looks at maxFilterMessageSize / 20 entries before the client has to ask again */
