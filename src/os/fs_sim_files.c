@@ -90,7 +90,12 @@ static ssize_t sim_pread(const struct fs *fs, int fd, void *buf, size_t n, int64
 static ssize_t sim_pread_nowait(const struct fs *fs, int fd, void *buf, size_t n, int64_t at)
 {
     struct fs_sim *sim = fs_sim_of(fs);
-    return fs_sim_random(sim, 100) < sim->cold ? -EAGAIN : sim_pread(fs, fd, buf, n, at);
+    uint64_t dice = fs_sim_random(sim, 100);
+    if (dice >= sim->cold)
+        return sim_pread(fs, fd, buf, n, at);
+    /* Nothing of it is in memory, or what lies in the first page. */
+    size_t first = (size_t)(PAGE - at % PAGE);
+    return dice % 2 ? -EAGAIN : sim_pread(fs, fd, buf, n < first ? n : first, at);
 }
 
 static ssize_t sim_pwrite(const struct fs *fs, int fd, const void *buf, size_t n, int64_t at)

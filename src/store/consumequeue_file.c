@@ -282,8 +282,12 @@ int cq_file_read(struct cq *q, int64_t offset, struct store_entry *out, int n, b
         cq_file_release(set, file);
         if (got < 0)
             r = (int)got;
-        if (got < set->unit)
+        if (got < set->unit) {
+            /* Also a part of an entry, whose other page is not in memory. */
+            if (got >= 0 && !may_block)
+                r = -EAGAIN;
             break;
+        }
         for (int i = 0; i < got / set->unit; i++, done++)
             out[done] = cq_get_entry(buf + i * set->unit, set->unit, offset + done);
         if (got < want && !may_block) {

@@ -1001,6 +1001,43 @@ static void test_load_time(void **state)
     assert_int_equal(cq_set_dispatched(f->set), end);
 }
 
+/* A page cache that has every page but the one behind each place that is read. */
+static ssize_t pread_one_page(const struct fs *fs, int fd, void *buf, size_t n, int64_t at)
+{
+    size_t page = (size_t)(4096 - at % 4096);
+    return fs_real()->pread(fs_real(), fd, buf, n < page ? n : page, at);
+}
+
+/* An entry that begins in a page in memory and ends in one that is not has to be waited for: it is no end of the queue.
+ */
+static void test_entry_half_in_memory(void **state)
+{
+    struct fixture *f = *state;
+    struct fs fs = *fs_real();
+    struct store_entry e[2];
+    enum { ENTRIES = 1000 };
+    fs.pread_nowait = pread_one_page;
+    cq_set_free(f->set);
+    f->set = cq_set_new(&fs, f->dir.path, ENTRIES * CQ_ENTRY_SIZE);
+    fill(cq_get(f->set, TOPIC, 0, true), 0, ENTRIES);
+    persist(f->set, ENTRIES * MSG);
+    cq_set_free(f->set);
+    f->set = cq_set_new(&fs, f->dir.path, ENTRIES * CQ_ENTRY_SIZE);
+    cq_set_trust(f->set, INT64_MAX);
+    struct err err;
+    assert_int_equal(cq_set_load(f->set, &err), 0);
+    struct cq *q = cq_get(f->set, TOPIC, 0, false);
+    assert_int_equal(cq_read(q, 0, e, 1, true), 1); /* opens the file */
+    for (int64_t i = 0; i < ENTRIES; i++) {
+        bool split = i * CQ_ENTRY_SIZE / 4096 != ((i + 1) * CQ_ENTRY_SIZE - 1) / 4096;
+        assert_int_equal(cq_read(q, i, e, 1, false), split ? -1 : 1);
+        assert_int_equal(cq_read(q, i, e, 1, true), 1);
+        assert_int_equal(e[0].physical_offset, i * MSG);
+    }
+    cq_set_free(f->set); /* before the file system's table goes */
+    f->set = NULL;
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
@@ -1020,6 +1057,7 @@ int main(void)
         T(damaged_folder),
         T(delete_topic),
         T(cold_read_does_not_block),
+        T(entry_half_in_memory),
         T(idle_tail_is_dropped),
         T(small_tails_wait),
         T(failing_disk),
