@@ -38,6 +38,7 @@ struct message {
     /* sent back to be tried again */
     int sent_back, maybe_sent_back, retries;
     bool retry_may_repeat;
+    bool recall_may_fail; /* its time may have passed before the timer of the next life read it again */
     /* the group that pops */
     int popped; /* deliveries of it that are answered for: acknowledged */
 };
