@@ -60,6 +60,15 @@ static int on_opening(void *arg, struct err *err)
     return topic_manager_load(b->topics, err);
 }
 
+/* A message whose topic is forgotten is lost to its consumers. */
+static int on_flushing(void *arg, struct err *err)
+{
+    struct broker *b = arg;
+    if (topic_sync(b->topics, err))
+        return -1;
+    return b->groups ? group_sync(b->groups, err) : 0;
+}
+
 static bool on_batch_topic(void *arg, struct str topic)
 {
     struct broker *b = arg;
@@ -114,6 +123,7 @@ static int open_files(struct broker *b, struct err *err)
         .arg = b,
         .arrived = on_arrived,
         .flushed = on_flushed,
+        .flushing = on_flushing,
         .fatal = on_fatal,
         .opening = on_opening,
         .batch_topic = on_batch_topic,

@@ -95,6 +95,12 @@ void flusher_step(struct store *s)
         store_die(s, "syncing the commit log failed", -r);
         return;
     }
+    struct err err;
+    if (s->sync_flush && s->events.flushing && s->events.flushing(s->events.arg, &err)) {
+        LOG(LOG_ERROR, "store", "%s", err.text);
+        store_die(s, "making durable what acknowledged messages need failed", err.code);
+        return;
+    }
     pthread_mutex_lock(&s->ckpt_lock);
     s->flushed_time = time;
     pthread_mutex_unlock(&s->ckpt_lock);

@@ -27,6 +27,9 @@ struct store_events {
     void (*arrived)(void *arg, struct cq *q, uint64_t loops);
     /* The durable watermark moved (flusher thread): everything below `flushed` is on disk. */
     void (*flushed)(void *arg, int64_t flushed);
+    /* Synchronous flush, flusher thread: the log is durable, its messages are acknowledged next. What else they stand
+     * on has to be durable first. -1 with err: it cannot be made so; the same as a failed sync. May be NULL. */
+    int (*flushing)(void *arg, struct err *err);
     /* A sync of the log failed: the process must stop at once; text says what and where. */
     void (*fatal)(void *arg, const char *text);
     /* store_open has locked the directory and read nothing yet: the place to read what batch_topic needs. -1 with err:

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "fault/disk.h"
 #include "fault/load.h"
+#include "fault/made.h"
 #include "fault/server.h"
 #include "fault/verify.h"
 #include "os/clock.h"
@@ -54,6 +55,7 @@ struct harness {
     struct ledger ledger;
     struct load load;
     struct verify verify;
+    struct made made;
     struct disk disk;
     bool power, control;
     int64_t deaths[3]; /* by enum death */
@@ -133,7 +135,8 @@ static int check_everything(struct harness *h, struct err *err)
         return err_set(err, 0, "%" PRId64 " messages stored for pops were never given out", open);
     if (h->load.again)
         return err_set(err, 0, "%" PRId64 " messages were popped again after they were acknowledged", h->load.again);
-    if (verify_run(&h->verify, true, h->load.seen, err) || stop(h, err) || check_store(h, err))
+    if (made_check(&h->made, true, err) || verify_run(&h->verify, true, h->load.seen, err) || stop(h, err) ||
+        check_store(h, err))
         return -1;
     for (int k = 0; k < KINDS; k++)
         h->promised[k] += (int64_t)ledger_promised(&h->ledger, (enum kind)k);
@@ -151,11 +154,9 @@ static int begin_anew(struct harness *h, struct err *err)
         return err_sys(err, -r, "cannot empty %s", h->data);
     ledger_forget(&h->ledger);
     verify_forget(&h->verify);
+    made_forget(&h->made);
     memset(h->load.seen, 0, sizeof h->load.seen);
-    if (start(h, err) || load_make_topics(h->address, err))
-        return -1;
-    /* A loss of power may take topics that were just made (docs/durability.md); those of a clean stop are synced. */
-    return h->power && (stop(h, err) || start(h, err)) ? -1 : 0;
+    return start(h, err) || load_make_topics(h->address, err) ? -1 : 0;
 }
 
 /* One life under load and its end; the server is down after it. */
@@ -163,9 +164,11 @@ static int live(struct harness *h, struct err *err)
 {
     enum death how = dice(h, 16) == 0 ? STOP_LOADED : DIE_LOADED;
     load_begin(&h->load);
+    made_begin(&h->made);
     sleep_us(20000 + dice(h, (uint64_t)h->load_ms * 1000));
     int r = how == STOP_LOADED ? stop(h, err) : die(h, err);
     load_end(&h->load);
+    made_end(&h->made);
     h->deaths[how]++;
     return r || power_on(h, err) ? -1 : 0;
 }
@@ -190,7 +193,8 @@ static int run_cycles(struct harness *h, struct err *err)
     if (begin_anew(h, err))
         return -1;
     for (int64_t cycle = 1; cycle <= h->cycles; cycle++) {
-        if (live(h, err) || start_again(h, err) || verify_run(&h->verify, false, h->load.seen, err))
+        if (live(h, err) || start_again(h, err) || verify_run(&h->verify, false, h->load.seen, err) ||
+            made_check(&h->made, false, err))
             return -1;
         if (cycle % h->fresh == 0 || cycle == h->cycles) {
             if (check_everything(h, err) || (cycle < h->cycles && begin_anew(h, err)))
@@ -274,6 +278,7 @@ static int prepare(struct harness *h, struct err *err)
     make_ledger(h);
     load_init(&h->load, &h->ledger, h->address);
     h->verify = (struct verify){.ledger = &h->ledger, .address = h->address};
+    h->made = (struct made){.address = h->address};
     return 0;
 }
 
@@ -286,6 +291,7 @@ static void report(const struct harness *h, double seconds)
            " ended transactions, %" PRId64 " messages for pops, %" PRId64 " acknowledged pops\n",
            h->promised[KIND_PLAIN], h->promised[KIND_DELAYED], h->promised[KIND_TIMED], h->promised[KIND_TRANSACTION],
            h->promised[KIND_POPPED], h->consumed);
+    printf("topics made under load and found again: %" PRId64 "\n", h->made.seen);
     printf("delivered more than once: %" PRId64 " delayed or timed messages\n", h->verify.again);
     if (h->load.refused[0])
         printf("first refused request: %s\n", h->load.refused);
@@ -341,5 +347,6 @@ int main(int argc, char **argv)
     if (h.power)
         disk_free(&h.disk);
     ledger_free(&h.ledger);
+    made_free(&h.made);
     return r;
 }

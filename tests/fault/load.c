@@ -445,24 +445,29 @@ void load_end(struct load *l)
     thread_join(&l->popper.thread);
 }
 
+int load_make_topic(struct sync_client *c, const char *address, struct str topic, int queues,
+                    struct rem_command *answer, struct err *err)
+{
+    struct rem_frame f;
+    sync_begin(c, &f, REQ_UPDATE_AND_CREATE_TOPIC);
+    rem_frame_str(&f, "topic", topic);
+    rem_frame_str(&f, "defaultTopic", STR_LIT("TBW102"));
+    rem_frame_i64(&f, "readQueueNums", queues);
+    rem_frame_i64(&f, "writeQueueNums", queues);
+    rem_frame_i64(&f, "perm", 6);
+    rem_frame_str(&f, "topicFilterType", STR_LIT("SINGLE_TAG"));
+    rem_frame_i64(&f, "topicSysFlag", 0);
+    rem_frame_bool(&f, "order", false);
+    return sync_call_ok(c, address, &f, STR_NULL, answer, err);
+}
+
 int load_make_topics(const char *address, struct err *err)
 {
     struct sync_client *c = sync_client_new(TIMEOUT_MS);
-    struct rem_command *answer = &(struct rem_command){0};
+    struct rem_command answer = {0};
     int r = c ? 0 : err_set(err, ENOMEM, "out of memory");
-    for (int k = 0; r == 0 && k < KINDS; k++) {
-        struct rem_frame f;
-        sync_begin(c, &f, REQ_UPDATE_AND_CREATE_TOPIC);
-        rem_frame_str(&f, "topic", str_from(kind_topic((enum kind)k)));
-        rem_frame_str(&f, "defaultTopic", STR_LIT("TBW102"));
-        rem_frame_i64(&f, "readQueueNums", QUEUES);
-        rem_frame_i64(&f, "writeQueueNums", QUEUES);
-        rem_frame_i64(&f, "perm", 6);
-        rem_frame_str(&f, "topicFilterType", STR_LIT("SINGLE_TAG"));
-        rem_frame_i64(&f, "topicSysFlag", 0);
-        rem_frame_bool(&f, "order", false);
-        r = sync_call_ok(c, address, &f, STR_NULL, answer, err);
-    }
+    for (int k = 0; r == 0 && k < KINDS; k++)
+        r = load_make_topic(c, address, str_from(kind_topic((enum kind)k)), QUEUES, &answer, err);
     sync_client_free(c);
     return r;
 }

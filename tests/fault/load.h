@@ -42,5 +42,10 @@ int64_t load_drain_pops(struct load *l, int64_t timeout_ms); /* how many were no
 /* The topics of all kinds, made on the broker. */
 struct err;
 int load_make_topics(const char *address, struct err *err);
+/* One topic, with a client and an answer of the caller's. */
+struct sync_client;
+struct rem_command;
+int load_make_topic(struct sync_client *c, const char *address, struct str topic, int queues,
+                    struct rem_command *answer, struct err *err);
 
 #endif

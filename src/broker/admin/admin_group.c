@@ -21,7 +21,7 @@ static void create_group(struct rem_request *rq, const void *header)
     if (config == NULL || !name_allowed(rq, json_str(config, "groupName")))
         return;
     if (group_put_json(broker_of(rq)->groups, config, &err))
-        rem_reply(rq, RESP_SUCCESS, NULL);
+        broker_admin_changed(rq);
     else
         rem_reply(rq, RESP_SYSTEM_ERROR, "%s", err.text);
 }
@@ -45,7 +45,7 @@ static void create_groups(struct rem_request *rq, const void *header)
             return;
         }
     }
-    rem_reply(rq, RESP_SUCCESS, NULL);
+    broker_admin_changed(rq);
 }
 
 static void delete_group(struct rem_request *rq, const void *header)
@@ -56,7 +56,7 @@ static void delete_group(struct rem_request *rq, const void *header)
     if (h->clean_offset)
         offset_delete_group(b->offsets, h->group_name);
     stats_forget(b->stats, h->group_name);
-    rem_reply(rq, RESP_SUCCESS, NULL);
+    broker_admin_changed(rq);
 }
 
 static void write_all(struct broker *b, struct jw *w, size_t from, size_t max, size_t *total)

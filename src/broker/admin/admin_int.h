@@ -9,6 +9,8 @@
 
 /* Answers SUCCESS with the body, or an error when it could not be built, and frees it. */
 void broker_admin_reply_json(struct rem_request *rq, struct buf *body);
+/* Topics or groups were changed as asked: answers SUCCESS, with synchronous flush once the change is on the disk. */
+void broker_admin_changed(struct rem_request *rq);
 /* The request's body as JSON in the request's arena; NULL: it is none, and the request is answered. */
 const struct json *broker_admin_body(struct rem_request *rq);
 

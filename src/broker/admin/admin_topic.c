@@ -67,7 +67,7 @@ static void create_topic(struct rem_request *rq, const void *header)
     if (readable && !allowed(rq, &c))
         return;
     if (readable && topic_put(b->topics, &c, &err))
-        rem_reply(rq, RESP_SUCCESS, NULL);
+        broker_admin_changed(rq);
     else
         rem_reply(rq, RESP_SYSTEM_ERROR, "%s", err.text);
 }
@@ -94,7 +94,7 @@ static void create_topics(struct rem_request *rq, const void *header)
     if (configs == NULL || (n > 0 && topic_put_many(b->topics, configs, n, &err) < 0))
         rem_reply(rq, RESP_SYSTEM_ERROR, "%s", err.text);
     else
-        rem_reply(rq, RESP_SUCCESS, NULL);
+        broker_admin_changed(rq);
 }
 
 static void delete_one(struct broker *b, struct str topic)
@@ -130,7 +130,7 @@ static void delete_topic(struct rem_request *rq, const void *header)
         }
     }
     delete_one(b, h->topic);
-    rem_reply(rq, RESP_SUCCESS, NULL);
+    broker_admin_changed(rq);
 }
 
 /* ---- configurations ---- */

@@ -9,6 +9,16 @@ void broker_admin_reply_json(struct rem_request *rq, struct buf *body)
     buf_free(body);
 }
 
+void broker_admin_changed(struct rem_request *rq)
+{
+    struct broker *b = broker_of(rq);
+    struct err err;
+    if (store_sync_flush(b->store) && (topic_sync(b->topics, &err) || group_sync(b->groups, &err)))
+        rem_reply(rq, RESP_SYSTEM_ERROR, "%s", err.text);
+    else
+        rem_reply(rq, RESP_SUCCESS, NULL);
+}
+
 const struct json *broker_admin_body(struct rem_request *rq)
 {
     struct err err;

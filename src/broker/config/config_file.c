@@ -74,26 +74,30 @@ static int write_file(const struct fs *fs, const char *path, struct str text)
     return r;
 }
 
-static int sync_parent(const struct fs *fs, const char *path)
+/* The folder of the path, "." when it names none. */
+static void folder_of(const char *path, char dir[PATH_SIZE])
 {
-    char dir[PATH_SIZE];
-    snprintf(dir, sizeof dir, "%s", path);
+    snprintf(dir, PATH_SIZE, "%s", path);
     char *slash = strrchr(dir, '/');
     if (slash == NULL)
-        return fs->sync_dir(fs, ".");
-    *slash = '\0';
-    return fs->sync_dir(fs, dir[0] ? dir : "/");
+        snprintf(dir, PATH_SIZE, ".");
+    else
+        slash[slash == dir] = '\0';
 }
 
-static int make_parent(const struct fs *fs, const char *path)
+int config_file_sync_name(const char *path)
 {
     char dir[PATH_SIZE];
-    snprintf(dir, sizeof dir, "%s", path);
-    char *slash = strrchr(dir, '/');
-    if (slash == NULL || slash == dir)
-        return 0;
-    *slash = '\0';
-    return fs_mkdirs(fs, dir);
+    folder_of(path, dir);
+    return fs_real()->sync_dir(fs_real(), dir);
+}
+
+int config_file_make_folder(const char *path)
+{
+    char dir[PATH_SIZE];
+    folder_of(path, dir);
+    int r = fs_mkdirs(fs_real(), dir);
+    return r ? r : config_file_sync_name(dir);
 }
 
 int config_file_save(const char *path, struct str text, struct err *err)
@@ -106,7 +110,7 @@ int config_file_save(const char *path, struct str text, struct err *err)
     snprintf(bak, sizeof bak, "%s.bak", path);
     int r = write_file(fs, tmp, text);
     if (r == -ENOENT) {
-        r = make_parent(fs, path);
+        r = config_file_make_folder(path);
         if (r == 0)
             r = write_file(fs, tmp, text);
     }
@@ -116,7 +120,7 @@ int config_file_save(const char *path, struct str text, struct err *err)
             r = fs->rename(fs, tmp, path);
     }
     if (r == 0)
-        r = sync_parent(fs, path);
+        r = config_file_sync_name(path);
     return r < 0 ? err_sys(err, -r, "cannot save the configuration file %s", path) : 0;
 }
 

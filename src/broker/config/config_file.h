@@ -17,6 +17,11 @@ int config_file_load(const char *path, struct arena *arena, const struct json **
 /* At any moment of it, and after a crash, one whole state is found by config_file_load. */
 int config_file_save(const char *path, struct str text, struct err *err);
 
+/* Makes the folder that the file is to stand in, durably. 0 or a negative errno value. */
+int config_file_make_folder(const char *path);
+/* The file's name survives the loss of power. 0 or a negative errno value. */
+int config_file_sync_name(const char *path);
+
 /* Saves in the background: soon after the first change, and not so often that saving takes much of the machine. */
 struct config_saver;
 /* save is called on the saver's thread; a failure is logged and tried again. */

@@ -2,6 +2,7 @@
 
 #include "base/crc.h"
 #include "base/log.h"
+#include "broker/config/config_file.h"
 #include "os/fs.h"
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@ struct config_journal {
     int fd;      /* -1: not open */
     int64_t size;
     bool failed; /* until it is cleared */
+    bool named;  /* its name is durable; the syncing thread's */
     struct buf line;
 };
 
@@ -76,15 +78,10 @@ static int open_in_folder(const struct config_journal *j)
 {
     const struct fs *fs = fs_real();
     int fd = fs->open(fs, j->path, FS_WRITE | FS_CREATE);
-    char *folder = fd == -ENOENT ? strdup(j->path) : NULL;
-    char *slash = folder ? strrchr(folder, '/') : NULL;
-    if (slash) {
-        *slash = '\0';
-        int r = fs_mkdirs(fs, folder);
-        fd = r < 0 ? r : fs->open(fs, j->path, FS_WRITE | FS_CREATE);
-    }
-    free(folder);
-    return fd;
+    if (fd != -ENOENT)
+        return fd;
+    int r = config_file_make_folder(j->path);
+    return r < 0 ? r : fs->open(fs, j->path, FS_WRITE | FS_CREATE);
 }
 
 static bool open_file(struct config_journal *j)
@@ -150,9 +147,31 @@ void config_journal_add(struct config_journal *j, const struct data_version *bef
     config_journal_commit(j);
 }
 
-int config_journal_sync(struct config_journal *j)
+int config_journal_handle(const struct config_journal *j)
 {
-    return j->fd >= 0 ? fs_real()->datasync(fs_real(), j->fd) : 0;
+    return j->fd;
+}
+
+int config_journal_sync(struct config_journal *j, int handle)
+{
+    if (handle < 0)
+        return 0;
+    int r = fs_real()->datasync(fs_real(), handle);
+    if (r == 0 && !j->named) {
+        r = config_file_sync_name(j->path);
+        j->named = r == 0;
+    }
+    return r;
+}
+
+void config_journal_broken(struct config_journal *j, int error)
+{
+    fail(j, error);
+}
+
+bool config_journal_failed(const struct config_journal *j)
+{
+    return j->failed;
 }
 
 void config_journal_follow(struct config_journal *j, struct str text)

@@ -32,8 +32,13 @@ void config_journal_begin(struct config_journal *j, const struct data_version *b
 void config_journal_put(struct config_journal *j, const struct data_version *after,
                         void (*write)(struct jw *w, const void *item), const void *item, struct str deleted);
 void config_journal_commit(struct config_journal *j);
-/* Changes that are noted survive the loss of power. 0 or a negative errno value. */
-int config_journal_sync(struct config_journal *j);
+/* Changes that were noted when the handle was taken survive the loss of power. 0 or a negative errno value. Taking it
+ * needs the caller's lock, syncing only that nobody else does: it takes as long as the disk does. */
+int config_journal_handle(const struct config_journal *j);
+int config_journal_sync(struct config_journal *j, int handle);
+/* A sync failed: what the file holds is not known any more, and it is not used until the whole file is saved. */
+void config_journal_broken(struct config_journal *j, int error);
+bool config_journal_failed(const struct config_journal *j); /* it lacks changes until the whole file is saved */
 /* The file has everything. */
 void config_journal_clear(struct config_journal *j);
 /* The next changes follow from a file with this text; a file with another one makes them void. */

@@ -7,6 +7,37 @@
 #include <errno.h>
 #include <stdlib.h>
 
+static void now_durable(struct config_table *t, uint64_t changes)
+{
+    uint64_t before = atomic_load(&t->durable);
+    while (before < changes && !atomic_compare_exchange_weak(&t->durable, &before, changes))
+        ;
+}
+
+int config_table_sync(struct config_table *t, struct err *err)
+{
+    if (atomic_load(&t->durable) >= atomic_load(&t->changes))
+        return 0;
+    pthread_mutex_lock(&t->sync_lock);
+    pthread_rwlock_rdlock(&t->lock);
+    uint64_t changes = atomic_load(&t->changes);
+    bool lacks = config_journal_failed(t->journal);
+    int handle = config_journal_handle(t->journal);
+    pthread_rwlock_unlock(&t->lock);
+    int r = lacks ? 0 : config_journal_sync(t->journal, handle);
+    pthread_mutex_unlock(&t->sync_lock);
+    if (r) {
+        pthread_rwlock_wrlock(&t->lock);
+        config_journal_broken(t->journal, -r);
+        pthread_rwlock_unlock(&t->lock);
+        return err_sys(err, -r, "cannot sync the changes of %s", t->path);
+    }
+    if (lacks)
+        return config_table_save(t, err);
+    now_durable(t, changes);
+    return 0;
+}
+
 /* In the background: a large table is written now and then, until then the journal has its changes. */
 static int save(void *table, struct err *err)
 {
@@ -16,11 +47,10 @@ static int save(void *table, struct err *err)
     pthread_mutex_unlock(&t->save_lock);
     pthread_rwlock_rdlock(&t->lock);
     bool noted = config_journal_suffices(t->journal, bytes);
-    int r = noted ? config_journal_sync(t->journal) : 0;
     pthread_rwlock_unlock(&t->lock);
-    if (r)
-        return err_sys(err, -r, "cannot sync the changes of %s", t->path);
-    return noted ? 0 : config_table_save(t, err);
+    if (noted)
+        return config_table_sync(t, err);
+    return config_table_save(t, err);
 }
 
 bool config_table_init(struct config_table *t, const struct config_table_kind *kind, void *owner, const char *dir,
@@ -29,6 +59,7 @@ bool config_table_init(struct config_table *t, const struct config_table_kind *k
     *t = (struct config_table){.kind = kind, .owner = owner, .version.timestamp = clock_wall_ms()};
     pthread_rwlock_init(&t->lock, NULL);
     pthread_mutex_init(&t->save_lock, NULL);
+    pthread_mutex_init(&t->sync_lock, NULL);
     t->path = config_file_path(dir, name);
     t->saver = config_saver_new(kind->thread_name, save, t);
     t->journal = t->path ? config_journal_new(t->path) : NULL;
@@ -41,6 +72,7 @@ void config_table_end(struct config_table *t)
     config_journal_free(t->journal);
     pthread_rwlock_destroy(&t->lock);
     pthread_mutex_destroy(&t->save_lock);
+    pthread_mutex_destroy(&t->sync_lock);
     free(t->path);
 }
 
@@ -109,6 +141,7 @@ static int write_file(struct config_table *t, uint64_t changes, const struct buf
         return -1;
     t->saved = changes;
     t->saved_bytes = text->len;
+    now_durable(t, changes);
     pthread_rwlock_wrlock(&t->lock);
     if (t->changes == changes)
         config_journal_clear(t->journal);

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "remoting/body/data_version.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct config_saver;
 struct config_journal;
@@ -33,9 +34,11 @@ struct config_table {
     char *path;
     pthread_rwlock_t lock; /* the owner's table, and all below but `saved` */
     struct data_version version;
-    uint64_t changes; /* grows with every change that belongs into the file */
+    _Atomic uint64_t changes; /* grows with every change that belongs into the file; read without the lock too */
+    _Atomic uint64_t durable; /* changes that survive the loss of power */
     struct config_journal *journal;
     struct config_saver *saver;
+    pthread_mutex_t sync_lock; /* one sync of the journal at a time */
     pthread_mutex_t save_lock; /* one save at a time */
     uint64_t saved;            /* changes that the file has; under save_lock */
     size_t saved_bytes;        /* of the file as it was written last, 0 not yet; likewise */
@@ -48,6 +51,9 @@ void config_table_end(struct config_table *t); /* waits for a save that is under
 int config_table_load(struct config_table *t, struct err *err);
 /* Writes the file when something changed since the last time. */
 int config_table_save(struct config_table *t, struct err *err);
+
+/* Every change made before the call survives the loss of power; cheap when there is none. 0, or -1: a sync failed. */
+int config_table_sync(struct config_table *t, struct err *err);
 
 /* Under the write lock: the table is changed. write NULL: no item; deleted null: nothing deleted. The change survives
  * the death of the process from now on. config_table_save_soon is to follow, without the lock. */

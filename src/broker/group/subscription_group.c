@@ -25,6 +25,11 @@ int group_persist(struct group_manager *m, struct err *err)
     return config_table_save(&m->file, err);
 }
 
+int group_sync(struct group_manager *m, struct err *err)
+{
+    return config_table_sync(&m->file, err);
+}
+
 struct group_manager *group_manager_new(const char *config_dir, bool auto_create)
 {
     struct group_manager *m = calloc(1, sizeof *m);

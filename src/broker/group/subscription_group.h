@@ -46,5 +46,7 @@ bool group_forbidden(struct group_manager *m, struct str group, struct str topic
 void group_set_forbidden(struct group_manager *m, struct str group, struct str topic, bool forbidden);
 struct data_version group_version(struct group_manager *m);
 int group_persist(struct group_manager *m, struct err *err);
+/* Groups made or changed before the call survive the loss of power; cheap when there are none. May block. */
+int group_sync(struct group_manager *m, struct err *err);
 
 #endif

@@ -133,7 +133,7 @@ static int save_changed(struct offset_manager *m, struct err *err)
         pthread_mutex_unlock(&s->lock);
     }
     config_journal_commit(m->journal);
-    int r = config_journal_sync(m->journal);
+    int r = config_journal_sync(m->journal, config_journal_handle(m->journal));
     if (r)
         atomic_store(&m->whole_wanted, true);
     return r ? err_sys(err, -r, "cannot sync the changes of %s", m->path) : 0;

@@ -115,6 +115,11 @@ int topic_persist(struct topic_manager *m, struct err *err)
     return config_table_save(&m->file, err);
 }
 
+int topic_sync(struct topic_manager *m, struct err *err)
+{
+    return config_table_sync(&m->file, err);
+}
+
 struct topic_manager *topic_manager_new(struct store *store, const char *config_dir)
 {
     struct topic_manager *m = calloc(1, sizeof *m);

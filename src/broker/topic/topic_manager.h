@@ -77,6 +77,8 @@ struct topic_config *topic_snapshot(struct topic_manager *m, struct arena *a, co
                                     struct data_version *version);
 /* Saves topics.json when it is behind. Changes are saved in the background soon; this is for the end. */
 int topic_persist(struct topic_manager *m, struct err *err);
+/* Topics made or changed before the call survive the loss of power; cheap when there are none. May block. */
+int topic_sync(struct topic_manager *m, struct err *err);
 /* Marks these topics as ordered (the name server's answer to a registration); others stay as they are. */
 void topic_set_order(struct topic_manager *m, const struct str *names, size_t n);
 /* autoCreateTopicEnable, when it changes while the broker runs. */
