@@ -14,7 +14,7 @@
 #     messages    transaction pop-ack pop-batch-ack orderly sql-none sql-some timer
 #   --kinds LIST  oracle (Java) and crocket (default both)
 #
-# Prints a table with ratios and writes build/bench.json. Stores are made under CROCKET_BENCH_DIR (default build/bench) and removed.
+# Prints a table with medians of both and of the ratios of the single runs, and writes build/bench.json. Stores are made under CROCKET_BENCH_DIR (default build/bench) and removed.
 set -u
 
 E2E_DIR=$(cd "$(dirname "$0")/../e2e" && pwd)

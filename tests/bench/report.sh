@@ -115,6 +115,16 @@ report() {
             for (j = i; j > 1 && v[j] + 0 < v[j - 1] + 0; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
         return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
     }
+    # The ratio of each run, since the machine drifts over an hour: both of a run saw about the same machine.
+    function paired(work, metric, up,    a, b, n, i, list) {
+        n = split(values["oracle" SUBSEP work SUBSEP metric], a, " ")
+        if (n == 0 || n != split(values["crocket" SUBSEP work SUBSEP metric], b, " ")) return ""
+        for (i = 1; i <= n; i++)
+            if (a[i] > 0 && b[i] > 0) list = list " " (up ? b[i] / a[i] : a[i] / b[i])
+        values["ratios"] = list
+        return median("ratios")
+    }
+    function sum(key,    n, i, v, s) { n = split(values[key], v, " "); for (i = 1; i <= n; i++) s += v[i]; return s + 0 }
     function shown(x) { return x == "" ? "-" : x >= 1000 ? sprintf("%.0f", x) : x >= 10 ? sprintf("%.1f", x) : sprintf("%.2f", x) }
     function number(x) { return x == "" ? "null" : x }
     FILENAME != ARGV[2] { if (NF == 4) values[$1 SUBSEP $2 SUBSEP $3] = values[$1 SUBSEP $2 SUBSEP $3] " " $4; next }
@@ -128,12 +138,15 @@ report() {
         if (java == "" && ours == "") next
         if (java != "") java /= r[7]
         if (ours != "") ours /= r[7]
-        ratio = ""
-        if (java != "" && ours != "" && java > 0 && ours > 0) ratio = r[4] == "up" ? ours / java : java / ours
+        ratio = paired(r[1], r[2], r[4] == "up")
         want = r[5] != "" ? r[5] "x" : r[6] != "" ? (r[4] == "up" ? ">= " : "<= ") r[6] : ""
         verdict = ""
         if (r[5] != "" && ratio != "") verdict = ratio >= r[5] ? "reached" : "short"
         if (r[6] != "" && ours != "") verdict = (r[4] == "up" ? ours >= r[6] : ours <= r[6]) ? "reached" : "short"
+        failed = ""
+        if (sum("oracle" SUBSEP r[1] SUBSEP "errors")) failed = failed " " sum("oracle" SUBSEP r[1] SUBSEP "errors") " errors of Java"
+        if (sum("crocket" SUBSEP r[1] SUBSEP "errors")) failed = failed " " sum("crocket" SUBSEP r[1] SUBSEP "errors") " errors of Crocket"
+        if (failed != "") verdict = "void:" failed
         printf "%-17s %-13s %-14s %12s %12s %9s  %-10s %s\n", r[1], r[2], r[3], shown(java), shown(ours), ratio == "" ? "-" : sprintf("%.2fx", ratio), want, verdict
         printf "%s\n{\"work\":\"%s\",\"figure\":\"%s\",\"unit\":\"%s\",\"java\":%s,\"crocket\":%s,\"ratio\":%s,\"wanted\":\"%s\",\"verdict\":\"%s\"}", any++ ? "," : "", r[1], r[2], r[3], number(java), number(ours), number(ratio), want, verdict >json
     }

@@ -114,7 +114,11 @@ work_start() {
     remove "$dir"
 }
 
-# The log is filled once; every run kills the server on it and starts it again.
+# Both servers refuse sends on a disk that is nearly full, and the logs of both are large.
+disk_is_roomy() { [ "$(df -P "$BENCH_WORK" | awk 'NR == 2 { sub("%", "", $5); print $5 }')" -lt 50 ] &&
+    [ "$(df -P -k "$BENCH_WORK" | awk 'NR == 2 { print int($4 * 100 / $2) }')" -gt 50 ]; }
+
+# The log is filled once, when there is room to keep it; every run kills the server on it and starts it again.
 work_kill() {
     local kind=$1 dir=$BENCH_WORK/store-kill-$1
     use_memory
@@ -130,7 +134,7 @@ work_kill() {
     figure "$kind" kill ms "$START_MS"
     say "  kill: $START_MS ms to the first acknowledged message after kill -9, log of $(du -sm "$dir/commitlog" | cut -f1) MiB"
     end_server "$kind" "$dir"
-    [ "$run" -lt "$runs" ] || remove "$dir"
+    { [ "$run" -lt "$runs" ] && disk_is_roomy; } || remove "$dir"
 }
 
 work_topics() {
