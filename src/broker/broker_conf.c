@@ -113,6 +113,7 @@ static const struct conf_key keys[] = {
     L("filterServerMemory", filter_server_memory, "8388608", 65536, INT64_MAX / 2, false, "bytes that a consumer's code may hold"),
     I("filterServerMaxSource", filter_server_source_max, "65536", 1, 1048576, false, "bytes of a consumer's code"),
 
+    I("catchUpShare", catch_up_share, "10", 1, 100, true, "percent of a loop's time for consumers far behind while there are new messages; 100: no limit"),
     I("eventLoops", loops, "0", 0, 64, false, "event loops; 0: one a core"),
     I("workerThreads", workers, "4", 1, 256, false, "threads for requests that may wait for the disk"),
 };

@@ -49,8 +49,9 @@ struct broker_conf {
     conf_i32 filter_server_nums, filter_server_port;
     conf_i64 filter_server_steps, filter_server_memory; /* of a consumer's code */
     conf_i32 filter_server_source_max;
-    conf_i32 loops;   /* event loops; 0 = one a core */
-    conf_i32 workers; /* threads for requests that may block */
+    conf_i32 catch_up_share; /* percent */
+    conf_i32 loops;          /* event loops; 0 = one a core */
+    conf_i32 workers;        /* threads for requests that may block */
 };
 
 extern const struct conf_table broker_conf_table;

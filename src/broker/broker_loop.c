@@ -14,8 +14,10 @@ static void put_done(void *arg, void *user, const struct put_result *r)
 static void end_of_round(struct net_loop *loop, struct net_hook *hook)
 {
     struct broker_loop *bl = LIST_ENTRY(hook, struct broker_loop, hook);
-    if (store_batch_count(bl->batch))
-        store_batch_commit(bl->batch, put_done, bl);
+    if (store_batch_count(bl->batch) == 0)
+        return;
+    catch_up_new(bl);
+    store_batch_commit(bl->batch, put_done, bl);
 }
 
 void broker_loop_park(struct broker_loop *bl, struct loop_put *p, int64_t end_offset)
@@ -98,6 +100,7 @@ struct broker_loop *broker_loop_new(struct broker *b, struct net_loop *loop)
     bl->flushed_task.fn = flushed_task;
     bl->park_timer.fn = park_timeout;
     bl->parked_last = &bl->parked_first;
+    catch_up_init(bl);
     bl->random = (uint32_t)clock_mono_ns() | 1;
     bl->puts = stats_item(b->stats, STATS_BROKER_PUT_NUMS, str_from(b->conf->cluster_name));
     bl->gets = stats_item(b->stats, STATS_BROKER_GET_NUMS, str_from(b->conf->cluster_name));
@@ -124,6 +127,7 @@ void broker_loop_free(struct broker_loop *bl)
         p->durable(bl, p, false);
     }
     send_free_all(bl);
+    catch_up_free(bl);
     while (bl->free_pins) {
         void *next = *(void **)(void *)bl->free_pins;
         free(bl->free_pins);

@@ -12,6 +12,7 @@
 
 #include "base/map.h"
 #include "broker/broker_int.h"
+#include "broker/pull/catch_up.h"
 
 /* A put of the round's batch, and what is to happen then. First member of whatever waits for it. */
 struct loop_put {
@@ -63,6 +64,7 @@ struct broker_loop {
     struct range_pin *free_pins;
     struct stats_item *puts, *gets;
     int64_t held_pulls;
+    struct catch_up catch_up;
 };
 
 struct broker_loop *broker_loop_new(struct broker *b, struct net_loop *loop);

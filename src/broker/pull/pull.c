@@ -189,7 +189,7 @@ static void hold(struct broker_loop *bl, struct pull *p, const struct get_result
 static void run(struct broker_loop *bl, struct pull *p);
 
 /* Again, after other work of the loop. */
-static void run_again(struct net_loop *loop, struct pull *p)
+void pull_run_again(struct net_loop *loop, struct pull *p)
 {
     struct broker_loop *bl = broker_loop_of(p->broker, loop);
     if (net_ref_get(p->token.conn) == NULL)
@@ -200,7 +200,7 @@ static void run_again(struct net_loop *loop, struct pull *p)
 
 static void warmed(struct net_loop *loop, struct cold_job *j)
 {
-    run_again(loop, LIST_ENTRY(j, struct pull, cold));
+    pull_run_again(loop, LIST_ENTRY(j, struct pull, cold));
 }
 
 static void drop(struct cold_job *j)
@@ -224,7 +224,7 @@ static void read_cold(struct broker_loop *bl, struct pull *p)
 }
 
 /* Reads and answers, or holds, or sends to the cold reader. Takes p. */
-static void run(struct broker_loop *bl, struct pull *p)
+static void read_now(struct broker_loop *bl, struct pull *p)
 {
     struct get_result r;
     store_get(bl->broker->store, p->queue, p->offset, p->max_count, p->max_bytes,
@@ -248,6 +248,19 @@ static void run(struct broker_loop *bl, struct pull *p)
     }
     store_release(bl->broker->store, &r);
     hold(bl, p, &r);
+}
+
+static void run(struct broker_loop *bl, struct pull *p)
+{
+    if (!catch_up_is(p)) {
+        read_now(bl, p);
+        return;
+    }
+    if (catch_up_waits(bl, p))
+        return;
+    int64_t began = clock_mono_ns();
+    read_now(bl, p);
+    catch_up_spent(bl, clock_mono_ns() - began);
 }
 
 /* Status without messages: what the client is told. */
@@ -295,7 +308,7 @@ static bool waits_for_messages(const struct pull *p, const struct get_result *r)
 
 static void go_on(struct net_loop *loop, struct net_task *task)
 {
-    run_again(loop, LIST_ENTRY(task, struct pull, task));
+    pull_run_again(loop, LIST_ENTRY(task, struct pull, task));
 }
 
 /* A filter that finds nothing in one turn looks further in the next round of the loop, after what others want: asking
@@ -345,6 +358,7 @@ void pull_wake_task(struct net_loop *loop, struct net_task *task)
     atomic_store(&w->posted, false);
     struct list ready;
     list_init(&ready);
+    catch_up_new(bl);
     int64_t max = cq_max(w->queue);
     bool stay = false;
     for (struct list *n = w->held.next, *next; n != &w->held; n = next) {

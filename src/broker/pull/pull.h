@@ -12,7 +12,7 @@
 #include "remoting/headers_client.h"
 
 struct pull {
-    struct list node; /* held on a queue */
+    struct list node; /* held on a queue, or catching up */
     struct net_timer timer;
     struct cold_job cold;
     struct net_task task; /* to go on filtering */
@@ -38,6 +38,8 @@ struct pull {
 struct pull *pull_check(struct rem_request *rq, struct broker_loop *bl, const struct pull_req *h);
 void pull_free(struct pull *p);
 void pull_count(struct broker *b, struct pull *p, int64_t count, int64_t bytes);
+/* A pull that waited for its turn. Takes it. */
+void pull_run_again(struct net_loop *loop, struct pull *p);
 void pull_wake_task(struct net_loop *loop, struct net_task *task);
 
 #endif
