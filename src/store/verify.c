@@ -23,7 +23,8 @@ enum {
     SEARCH_MAX = 256 << 20, /* bytes of log looked through for the message of a wrong entry */
     PLACE_SIZE = 600,
     BACK_MAX = 16,
-    WINDOW = 96 << 10,   /* bytes of log read at once for entries whose messages lie together; small enough for malloc's own */
+    WINDOW =
+        96 << 10, /* bytes of log read at once for entries whose messages lie together; small enough for malloc's own */
     NEAR = 16 << 10,     /* ... which they do up to this gap */
     TRUSTED = 256 << 10, /* an entry that says more has to be confirmed before so much is read */
 };
