@@ -16,6 +16,11 @@ int64_t store_flushed(const struct store *s)
     return clog_flushed(s->log);
 }
 
+int64_t store_log_end(const struct store *s)
+{
+    return clog_max(s->log);
+}
+
 void store_want_flush(struct store *s)
 {
     waker_wake(&s->flusher_wake);

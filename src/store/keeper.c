@@ -8,9 +8,9 @@
 #include "store/store_int.h"
 
 enum {
-    SYNC_BYTES = 256 << 20,  /* a sync is due after so much log: it bounds what a start after a crash must read again */
-    SYNC_AT_LEAST_MS = 1000, /* but not more often than this ... */
-    SYNC_SHARE = 1,          /* ... and not for more than half of the time */
+    SYNC_BYTES = 64 << 20,  /* a sync is due after so much log: it bounds what a start after a crash must read again */
+    SYNC_AT_LEAST_MS = 300, /* but not more often than this ... */
+    SYNC_SHARE = 1,         /* ... and not for more than half of the time */
 };
 
 static bool sync_is_due(const struct store *s, int64_t now, int64_t log_end)

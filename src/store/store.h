@@ -113,6 +113,7 @@ const char *store_not_writable(const struct store *s); /* until somebody or the 
 const char *store_busy(const struct store *s);         /* for a while: the disk takes too long */
 
 int64_t store_flushed(const struct store *s); /* durable up to here */
+int64_t store_log_end(const struct store *s); /* physical offset behind the newest record */
 /* Waits until the log is durable up to there; false when it took too long (syncFlushTimeout). May block. */
 bool store_wait_flushed(struct store *s, int64_t physical_offset);
 bool store_sync_flush(const struct store *s); /* flushDiskType = SYNC_FLUSH */

@@ -94,6 +94,7 @@ trap 'kill_leftovers; rm -rf "$BENCH_WORK"/store* "$BENCH_WORK"/filler*' EXIT
 trap 'exit 130' INT TERM HUP
 case " $kinds " in *" oracle "*) build_java ;; esac
 pick_ports
+keep_awake
 
 began=$(seconds_now)
 run=1

@@ -21,6 +21,19 @@ void catch_up_free(struct broker_loop *bl)
         pull_free(LIST_ENTRY(n, struct pull, node));
 }
 
+/* Begins the next turn when this one is over. */
+static void turn(struct broker_loop *bl)
+{
+    struct catch_up *c = &bl->catch_up;
+    int64_t now = net_loop_now_ms(bl->loop);
+    if (now - c->turn_ms < TURN_MS)
+        return;
+    c->log_end_before = c->log_end;
+    c->log_end = store_log_end(bl->broker->store);
+    c->turn_ms = now;
+    c->spent_ns = c->given = 0;
+}
+
 void catch_up_new(struct broker_loop *bl)
 {
     bl->catch_up.new_ms = net_loop_now_ms(bl->loop);
@@ -31,23 +44,13 @@ bool catch_up_is(const struct pull *p)
     return cq_max(p->queue) - p->offset > BEHIND;
 }
 
-/* Begins the next turn when this one is over. */
-static void turn(struct broker_loop *bl)
-{
-    struct catch_up *c = &bl->catch_up;
-    int64_t now = net_loop_now_ms(bl->loop);
-    if (now - c->turn_ms < TURN_MS)
-        return;
-    c->turn_ms = now;
-    c->spent_ns = 0;
-}
-
 static bool has_time(struct broker_loop *bl)
 {
     struct catch_up *c = &bl->catch_up;
     int64_t share = bl->broker->conf->catch_up_share;
     return share >= 100 || net_loop_now_ms(bl->loop) - c->new_ms > NEW_FOR_MS ||
-           c->spent_ns < TURN_MS * share * 10000; /* 1 % of a ms is 10,000 ns */
+           c->spent_ns < TURN_MS * share * 10000 /* 1 % of a ms is 10,000 ns */ ||
+           c->given < store_log_end(bl->broker->store) - c->log_end_before;
 }
 
 static void next_turn(struct net_loop *loop, struct net_timer *t)
@@ -77,7 +80,8 @@ bool catch_up_waits(struct broker_loop *bl, struct pull *p)
     return true;
 }
 
-void catch_up_spent(struct broker_loop *bl, int64_t ns)
+void catch_up_spent(struct broker_loop *bl, int64_t ns, int64_t given)
 {
     bl->catch_up.spent_ns += ns * SEND_FACTOR;
+    bl->catch_up.given += given;
 }

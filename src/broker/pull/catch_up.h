@@ -1,7 +1,8 @@
 /*
  * Pulls of consumers that are far behind step back for what is new: while a loop takes messages or delivers new ones,
- * pulls of old ones get no more than a share of its time (catchUpShare), and wait for the next turn when it is used up.
- * Otherwise a few consumers that read a backlog at full speed would hold up every new message.
+ * pulls of old ones get a share of its time (catchUpShare), or as much as it takes to give out on each loop what comes
+ * in on all, so that nobody falls back for ever. The others wait for the next turn. Otherwise a few consumers that read
+ * a backlog at full speed would hold up every new message.
  *
  * Ownership: part of the broker_loop; a pull that waits belongs to it. Threads: the loop's.
  */
@@ -17,9 +18,12 @@ struct pull;
 struct catch_up {
     struct list waiting; /* pulls */
     struct net_timer timer;
-    int64_t turn_ms;  /* when this turn began */
-    int64_t spent_ns; /* on old messages in it */
-    int64_t new_ms;   /* when the loop last had something new */
+    int64_t turn_ms;        /* when this turn began */
+    int64_t spent_ns;       /* on old messages in it */
+    int64_t log_end;        /* of the broker at its beginning */
+    int64_t log_end_before; /* at the beginning of the one before */
+    int64_t given;          /* bytes of old messages in it */
+    int64_t new_ms;         /* when the loop last had something new */
 };
 
 void catch_up_init(struct broker_loop *bl);
@@ -31,7 +35,7 @@ void catch_up_new(struct broker_loop *bl);
 bool catch_up_is(const struct pull *p);
 /* True: the pull, which is of old messages, waits for a later turn and runs then. */
 bool catch_up_waits(struct broker_loop *bl, struct pull *p);
-/* So much time went into a pull of old messages, without the sending of its answer. */
-void catch_up_spent(struct broker_loop *bl, int64_t ns);
+/* So much time went into a pull of so many bytes of old messages, without the sending of its answer. */
+void catch_up_spent(struct broker_loop *bl, int64_t ns, int64_t given);
 
 #endif

@@ -223,8 +223,8 @@ static void read_cold(struct broker_loop *bl, struct pull *p)
     cold_read_submit(bl->broker->cold, &p->cold);
 }
 
-/* Reads and answers, or holds, or sends to the cold reader. Takes p. */
-static void read_now(struct broker_loop *bl, struct pull *p)
+/* Reads and answers, or holds, or sends to the cold reader. Takes p. Returns bytes answered. */
+static int64_t read_now(struct broker_loop *bl, struct pull *p)
 {
     struct get_result r;
     store_get(bl->broker->store, p->queue, p->offset, p->max_count, p->max_bytes,
@@ -238,16 +238,18 @@ static void read_now(struct broker_loop *bl, struct pull *p)
         p->offset = r.next_offset;
         p->cold_tries++;
         read_cold(bl, p);
-        return;
+        return 0;
     }
     if (r.status == GET_FOUND) {
+        int64_t bytes = r.bytes;
         answer_found(bl, p, &r);
         store_release(bl->broker->store, &r);
         pull_free(p);
-        return;
+        return bytes;
     }
     store_release(bl->broker->store, &r);
     hold(bl, p, &r);
+    return 0;
 }
 
 static void run(struct broker_loop *bl, struct pull *p)
@@ -259,8 +261,8 @@ static void run(struct broker_loop *bl, struct pull *p)
     if (catch_up_waits(bl, p))
         return;
     int64_t began = clock_mono_ns();
-    read_now(bl, p);
-    catch_up_spent(bl, clock_mono_ns() - began);
+    int64_t given = read_now(bl, p);
+    catch_up_spent(bl, clock_mono_ns() - began, given);
 }
 
 /* Status without messages: what the client is told. */
