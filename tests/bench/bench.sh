@@ -90,11 +90,11 @@ rm -rf "$BENCH_WORK"
 mkdir -p "$BENCH_WORK" "$E2E_BUILD/home"
 RESULTS=$BENCH_WORK/results
 : >"$RESULTS"
-trap 'kill_leftovers; rm -rf "$BENCH_WORK"/store* "$BENCH_WORK"/filler*' EXIT
+keep_awake
+trap 'kill_leftovers; sleep_again; rm -rf "$BENCH_WORK"/store* "$BENCH_WORK"/filler*' EXIT
 trap 'exit 130' INT TERM HUP
 case " $kinds " in *" oracle "*) build_java ;; esac
 pick_ports
-keep_awake
 
 began=$(seconds_now)
 run=1

@@ -16,17 +16,17 @@ bench_java() {
     remember_pid $BENCH_PID
 }
 
-# Keeps the processors from sleeping deeply, for both servers alike, by one thread each of the class that only gets time nobody wants. A
-# halted virtual processor is woken by its host when that likes to, here up to 0.4 ms later, and the figures of a server that waits for
-# each message would tell how busy that host is.
+# A virtual machine that has nothing to do for a moment halts, and is woken when its host likes to, up to 0.4 ms later where this was
+# written: the figures of a server that waits for each message would tell how busy that host is. So idle processors of a guest look for
+# work for a millisecond before they halt, for both servers alike, where the kernel can do that and this may be asked of it.
+HALT_POLL=/sys/module/haltpoll/parameters/guest_halt_poll_ns
 keep_awake() {
-    local processor=0
-    while [ $processor -lt "$(getconf _NPROCESSORS_ONLN)" ]; do
-        taskset -c $processor chrt --idle 0 sh -c 'while :; do :; done' &
-        remember_pid $!
-        processor=$((processor + 1))
-    done
+    halt_poll_before=
+    [ -w $HALT_POLL ] || return 0
+    halt_poll_before=$(cat $HALT_POLL)
+    echo 1000000 >$HALT_POLL
 }
+sleep_again() { [ -z "$halt_poll_before" ] || echo "$halt_poll_before" >$HALT_POLL; }
 
 port_is_taken() { ! port_is_free "$1"; }
 
