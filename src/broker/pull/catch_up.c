@@ -77,6 +77,7 @@ bool catch_up_waits(struct broker_loop *bl, struct pull *p)
         net_timer_set(bl->loop, &c->timer, c->turn_ms + TURN_MS - net_loop_now_ms(bl->loop));
     }
     list_add_tail(&c->waiting, &p->node);
+    atomic_fetch_add_explicit(&c->waits, 1, memory_order_relaxed);
     return true;
 }
 

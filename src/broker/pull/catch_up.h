@@ -11,6 +11,7 @@
 
 #include "base/list.h"
 #include "net/loop.h"
+#include <stdatomic.h>
 
 struct broker_loop;
 struct pull;
@@ -24,6 +25,7 @@ struct catch_up {
     int64_t log_end_before; /* at the beginning of the one before */
     int64_t given;          /* bytes of old messages in it */
     int64_t new_ms;         /* when the loop last had something new */
+    _Atomic int64_t waits;  /* how often a pull had to wait, so far */
 };
 
 void catch_up_init(struct broker_loop *bl);
