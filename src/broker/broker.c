@@ -14,6 +14,7 @@
 #include "broker/send/send.h"
 #include "broker/timer/timer.h"
 #include "broker/transaction/transaction.h"
+#include "broker/waiting.h"
 #include "os/clock.h"
 #include "os/fs.h"
 #include "os/thread.h"
@@ -76,6 +77,33 @@ static bool on_batch_topic(void *arg, struct str topic)
     return t && t->batch;
 }
 
+/* What follows queues takes their ends for what they are, so it needs whole ones. */
+static int load_followers(struct broker *b, struct err *err)
+{
+    return (b->timer && timer_load(b->timer, err) < 0) || pop_revive_load(b->revive, err) < 0 ? -1 : 0;
+}
+
+static int start_followers(struct broker *b, struct err *err)
+{
+    return schedule_start(b->schedule, err) < 0 || (b->timer && timer_start(b->timer, err) < 0) ||
+                   transactions_start(b->transactions, err) < 0 || pop_revive_start(b->revive, err) < 0
+               ? -1
+               : 0;
+}
+
+static void on_rebuilt(void *arg)
+{
+    struct broker *b = arg;
+    struct err err;
+    if (load_followers(b, &err) < 0 || start_followers(b, &err) < 0) {
+        broker_die(b, err.text);
+        return;
+    }
+    atomic_store(&b->waits, false);
+    LOG(LOG_INFO, "broker",
+        "the consume queues are whole: messages are taken, consumers and producers find everything");
+}
+
 /* ---- consumers ---- */
 
 static void group_gone(void *arg, struct str group)
@@ -127,6 +155,7 @@ static int open_files(struct broker *b, struct err *err)
         .fatal = on_fatal,
         .opening = on_opening,
         .batch_topic = on_batch_topic,
+        .rebuilt = on_rebuilt,
     };
     bool lmq = b->store_conf->enableLmq;
     b->topics = topic_manager_new(NULL, dir);
@@ -135,6 +164,7 @@ static int open_files(struct broker *b, struct err *err)
     topic_set_lmq(b->topics, lmq);
     if (store_open(&b->store, b->store_conf, fs_real(), &events, err) < 0)
         return -1;
+    atomic_store(&b->waits, store_rebuilding(b->store));
     if (!topic_set_store(b->topics, b->store))
         return err_set(err, ENOMEM, "out of memory for the compaction topics");
     b->config_dir = strdup(dir);
@@ -162,13 +192,12 @@ static int open_files(struct broker *b, struct err *err)
     group_set_lmq(b->groups, lmq);
     if (group_manager_load(b->groups, err) < 0 || offset_manager_load(b->offsets, err) < 0 ||
         consumer_filters_load(b->filters, err) < 0 || schedule_load(b->schedule, err) < 0 ||
-        (b->timer && timer_load(b->timer, err) < 0) || transactions_load(b->transactions, err) < 0 ||
-        request_modes_load(b->request_modes, err) < 0)
+        transactions_load(b->transactions, err) < 0 || request_modes_load(b->request_modes, err) < 0)
         return -1;
     if (topic_create_system(b->topics, b->conf->cluster_name, b->conf->broker_name, b->conf->default_topic_queue_nums,
                             b->conf->auto_create_topic, b->conf->cluster_topic, b->conf->broker_topic, err) < 0)
         return -1;
-    if (pop_state_new(b, err) < 0 || pop_revive_load(b->revive, err) < 0)
+    if (pop_state_new(b, err) < 0 || (!broker_waits(b) && load_followers(b, err) < 0))
         return -1;
     return !b->conf->trace_topic ||
                    topic_ensure(b->topics, str_from(b->conf->trace_topic_name), 1, PERM_READ | PERM_WRITE, 0, err)
@@ -216,6 +245,7 @@ static struct rem_server *new_server(struct broker *b, bool with_pull, struct er
         .role = b,
         .idle_timeout_ms = (int64_t)b->conf->idle_seconds * 1000,
         .workers = with_pull ? (b->conf->workers > 0 ? (unsigned)b->conf->workers : ADMIN_WORKERS) : 1,
+        .admit = waiting_admit,
         .closed = conn_closed,
     };
     struct rem_server *s = rem_server_new(&conf, NULL, 0, err);
@@ -298,9 +328,9 @@ fail:
 
 int broker_start(struct broker *b, struct err *err)
 {
-    if (store_start(b->store, err) < 0 || schedule_start(b->schedule, err) < 0 ||
-        (b->timer && timer_start(b->timer, err) < 0) || transactions_start(b->transactions, err) < 0 ||
-        pop_revive_start(b->revive, err) < 0 || registration_start(b->registration, err) < 0)
+    bool later = broker_waits(b); /* on_rebuilt starts them */
+    if (store_start(b->store, err) < 0 || (!later && start_followers(b, err) < 0) ||
+        registration_start(b->registration, err) < 0)
         return -1;
     b->background = background_start(b, err);
     return b->background ? 0 : -1;
@@ -311,6 +341,7 @@ int broker_start(struct broker *b, struct err *err)
 void broker_drain(struct broker *b)
 {
     atomic_store(&b->draining, true);
+    store_stop_rebuild(b->store); /* nothing is started any more */
     registration_stop(b->registration);
     net_listener_stop(b->listener);
     if (b->fast_listener)
@@ -345,6 +376,8 @@ void broker_free(struct broker *b)
 {
     if (b == NULL)
         return;
+    if (b->store)
+        store_stop_rebuild(b->store);
     net_listener_free(b->listener);
     net_listener_free(b->fast_listener);
     background_stop(b->background);

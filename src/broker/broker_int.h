@@ -65,6 +65,7 @@ struct broker {
     void *fatal_arg;
     int64_t start_time;
     atomic_bool draining;
+    atomic_bool waits; /* for queues that are being rebuilt: waiting.h */
 };
 
 static inline struct broker *broker_of(struct rem_request *rq)
@@ -138,7 +139,9 @@ void registration_all_soon(struct registration *r); /* a full registration now; 
 
 /* schedule.c: delayed messages of the 18 levels */
 struct schedule *schedule_new(struct broker *b);
-int schedule_load(struct schedule *s, struct err *err);
+int schedule_load(struct schedule *s, struct err *err); /* reads the file */
+/* Progress outside of the queues is brought inside: once these are whole. Part of schedule_start. */
+void schedule_clamp(struct schedule *s);
 int schedule_start(struct schedule *s, struct err *err);
 int64_t schedule_step(struct schedule *s); /* one turn of its thread; ms until the next */
 void schedule_stop(struct schedule *s);

@@ -9,11 +9,12 @@
 enum {
     FILE_SIZE = 4096,
     OWN_AT = 64, /* in the same disk sector as Java's part: both are written or neither */
-    OWN_SIZE = 68,
+    OWN_SIZE = 72,
+    OLD_SIZE = 68, /* without `folders` */
     TIME_SLACK_MS = 3000,
 };
 
-static const char own_magic[8] = "CROCKET2";
+static const char own_magic[8] = "CROCKET3", old_magic[8] = "CROCKET2";
 
 int checkpoint_read(struct checkpoint *c, const struct fs *fs, const char *path, struct err *err)
 {
@@ -35,13 +36,16 @@ int checkpoint_read(struct checkpoint *c, const struct fs *fs, const char *path,
     c->confirm = (int64_t)get_be64(page + 32);
     const uint8_t *own = page + OWN_AT;
     /* The copy of Java's part tells whether a Java broker has moved on since. */
-    if (memcmp(own, own_magic, sizeof own_magic) == 0 && memcmp(own + 8, page, 24) == 0 &&
-        get_be32(own + OWN_SIZE - 4) == crc32_ieee(own, OWN_SIZE - 4)) {
+    size_t size = memcmp(own, own_magic, sizeof own_magic) == 0   ? OWN_SIZE
+                  : memcmp(own, old_magic, sizeof old_magic) == 0 ? OLD_SIZE
+                                                                  : 0;
+    if (size && memcmp(own + 8, page, 24) == 0 && get_be32(own + size - 4) == crc32_ieee(own, size - 4)) {
         c->have_marks = true;
         c->log_mark = (int64_t)get_be64(own + 32);
         c->queues_mark = (int64_t)get_be64(own + 40);
         c->index_mark = (int64_t)get_be64(own + 48);
         c->shared_mark = (int64_t)get_be64(own + 56);
+        c->folders = size == OWN_SIZE ? get_be32(own + 64) : 0;
     }
     return 0;
 }
@@ -55,6 +59,7 @@ static void put_marks(uint8_t *page, const struct checkpoint *c)
     put_be64(own + 40, (uint64_t)c->queues_mark);
     put_be64(own + 48, (uint64_t)c->index_mark);
     put_be64(own + 56, (uint64_t)c->shared_mark);
+    put_be32(own + 64, c->folders);
     put_be32(own + OWN_SIZE - 4, crc32_ieee(own, OWN_SIZE - 4));
 }
 

@@ -9,6 +9,9 @@
 #include "base/err.h"
 #include "os/fs.h"
 
+/* Folders of queues that were there: when one of them is not, its queues are lost. */
+enum checkpoint_folder { FOLDER_QUEUES = 1, FOLDER_BATCH_QUEUES = 2 };
+
 struct checkpoint {
     int64_t log_time;    /* physicMsgTimestamp */
     int64_t queues_time; /* logicsMsgTimestamp */
@@ -21,6 +24,7 @@ struct checkpoint {
     int64_t queues_mark; /* entries of all records below are in queue files, durably */
     int64_t index_mark;  /* keys of all records below are in index files, durably */
     int64_t shared_mark; /* position below which the shared files of small queues are durable; -1: there are none */
+    uint32_t folders;    /* checkpoint_folder bits: what the marks vouch for lies there too */
 };
 
 /* All zero when there is no file. */

@@ -59,7 +59,7 @@ void seg_release(struct log_segment *seg);
 
 /* Ends the log at `end` (end of the last whole record): removes later segments and wipes what is left behind it in its
  * own, unless rest_is_zero says that nothing can be there. `flushed`: the log below is known to be durable. Before the
- * first append. */
+ * first append; what lies in front of `end` may be read meanwhile. */
 int clog_set_end(struct commitlog *log, int64_t end, int64_t flushed, bool rest_is_zero, struct err *err);
 
 /* Bytes left for records in the last segment, without the blank record's place. */

@@ -351,8 +351,8 @@ static int remove_last(struct commitlog *log)
     if (r)
         return r;
     pthread_mutex_lock(&log->table_lock);
-    log->count--;
-    log->tail = log->count ? log->segs[log->count - 1] : NULL;
+    __atomic_store_n(&log->count, log->count - 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&log->tail, log->count ? log->segs[log->count - 1] : NULL, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&log->table_lock);
     seg_release(seg);
     return 0;
@@ -396,8 +396,8 @@ int clog_set_end(struct commitlog *log, int64_t end, int64_t flushed, bool rest_
         r = remove_last(log);
     if (r)
         return err_sys(err, -r, "cannot remove a commit log file behind the end of the log in %s", clog_dir(log));
-    log->written = end;
-    log->flushed = flushed < end ? flushed : end;
+    __atomic_store_n(&log->written, end, __ATOMIC_RELEASE);
+    __atomic_store_n(&log->flushed, flushed < end ? flushed : end, __ATOMIC_RELEASE);
     struct log_segment *last = clog_tail(log);
     if (last) {
         last->zeroed = end - last->base;

@@ -140,6 +140,11 @@ size_t cq_set_count(const struct cq_set *set)
     return set->count;
 }
 
+bool cq_set_has_folder(const struct cq_set *set)
+{
+    return fs_exists(set->fs, set->dir);
+}
+
 static size_t key_hash(struct str topic, int32_t id)
 {
     uint64_t h = str_hash(topic) + (uint64_t)(uint32_t)id * 0x9E3779B97F4A7C15u;

@@ -88,6 +88,7 @@ void cq_set_each(struct cq_set *set, void (*fn)(void *arg, struct cq *q), void *
 /* Also the deleted ones, whose cq_user stays. */
 void cq_set_each_ever(struct cq_set *set, void (*fn)(void *arg, struct cq *q), void *arg);
 size_t cq_set_count(const struct cq_set *set);
+bool cq_set_has_folder(const struct cq_set *set); /* made with the first queue's file */
 /* Empties the topic's queues; the next cq_set_persist removes their files. Takes the append lock for moments and may
  * wait for the writing of one queue. A queue used again starts at 0. */
 void cq_set_delete_topic(struct cq_set *set, struct str topic);

@@ -10,8 +10,9 @@
 enum {
     FLUSH_BYTES = 256 << 20, /* log between two syncs of the index */
     FLUSH_INTERVAL_MS = 60000,
-    FLUSH_SHARE = 20, /* syncs take at most a twentieth of the time */
-    PROGRESS_BYTES = 1 << 30,
+    FLUSH_SHARE = 20,         /* syncs take at most a twentieth of the time */
+    BEHIND_BYTES = 256 << 20, /* so much of the log is worth telling how it goes ... */
+    READ_PIECE = 4 << 20,     /* ... and reading in larger pieces */
 };
 
 /* The index must not point at messages that a crash takes away: it is made durable only when the log below it is. */
@@ -57,6 +58,27 @@ static int add(struct store *s, const struct msg_view *v, int64_t offset, struct
     return index_add(s->index, v->m.topic, uniq, keys, offset, v->m.store_time, err);
 }
 
+static void tell_progress(struct store *s, int64_t from, int64_t pos, int64_t limit)
+{
+    struct progress *p = &s->index_progress;
+    char text[PROGRESS_TEXT];
+    if (!s->index_behind && limit - from < BEHIND_BYTES)
+        return;
+    if (!s->index_behind) {
+        progress_begin(p, from, limit);
+        __atomic_store_n(&s->index_behind, true, __ATOMIC_RELAXED);
+        LOG(LOG_INFO, "store", "building the key index from %" PRId64 " MiB of the commit log", (limit - from) >> 20);
+    }
+    if (progress_move(p, pos)) {
+        progress_text(p, text);
+        LOG(LOG_INFO, "store", "building the key index: %s", text);
+    }
+    if (pos >= p->to) {
+        __atomic_store_n(&s->index_behind, false, __ATOMIC_RELAXED);
+        LOG(LOG_INFO, "store", "the key index is built in %" PRId64 " ms", clock_mono_ms() - p->begun_ms);
+    }
+}
+
 /* Indexes up to DISPATCH_ROUND records; returns how many. */
 static int64_t index_some(struct store *s)
 {
@@ -66,6 +88,8 @@ static int64_t index_some(struct store *s)
     if (from < clog_min(s->log))
         from = clog_min(s->log);
     log_cursor_init(&c, s->log, from);
+    if (limit - from >= BEHIND_BYTES)
+        c.piece = READ_PIECE;
     for (; n < DISPATCH_ROUND; n++) {
         struct msg_view v;
         int64_t offset;
@@ -86,9 +110,7 @@ static int64_t index_some(struct store *s)
             break;
         }
     }
-    if (from / PROGRESS_BYTES != c.pos / PROGRESS_BYTES && limit - c.pos > PROGRESS_BYTES)
-        LOG(LOG_INFO, "store", "building the key index: %" PRId64 " MiB of the commit log to go",
-            (limit - c.pos) >> 20);
+    tell_progress(s, from, c.pos, limit);
     __atomic_store_n(&s->dispatched, c.pos, __ATOMIC_RELEASE);
     log_cursor_free(&c);
     return n;

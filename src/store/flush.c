@@ -34,10 +34,15 @@ bool store_sync_flush(const struct store *s)
 void store_die(struct store *s, const char *what, int code)
 {
     char text[256];
-    if (__atomic_exchange_n(&s->dead, true, __ATOMIC_ACQ_REL))
-        return;
     snprintf(text, sizeof text, "%s in %s: %s; stopping, the next start recovers from the log", what, clog_dir(s->log),
              strerror(code));
+    store_die_of(s, text);
+}
+
+void store_die_of(struct store *s, const char *text)
+{
+    if (__atomic_exchange_n(&s->dead, true, __ATOMIC_ACQ_REL))
+        return;
     LOG(LOG_ERROR, "store", "%s", text);
     store_flag_set(s, STORE_NOT_WRITABLE);
     if (s->events.fatal)

@@ -31,7 +31,7 @@ struct reader {
 static bool is_recent(const struct store *s, int64_t offset)
 {
     int64_t recent = s->memory_bytes / RECENT_SHARE < RECENT_MAX ? s->memory_bytes / RECENT_SHARE : RECENT_MAX;
-    return offset >= s->resident_from && clog_max(s->log) - offset <= recent;
+    return offset >= __atomic_load_n(&s->resident_from, __ATOMIC_RELAXED) && clog_max(s->log) - offset <= recent;
 }
 
 static bool is_resident(const struct reader *r, const struct log_segment *seg, int64_t at, size_t n)
@@ -335,10 +335,15 @@ void store_get_log(struct store *s, struct cq *q, int64_t offset, uint32_t max_c
         out->next_offset = corrected(s, offset, 0);
         return;
     }
+    /* Asked before the queue is: what was there is known to be all of it, or may grow. */
+    bool rebuilding = store_rebuilding(s);
     out->min_offset = cq_min(q);
     out->max_offset = cq_max(q);
     out->next_offset = offset;
-    if (out->max_offset == 0) {
+    if (rebuilding &&
+        (offset >= out->max_offset || (offset < out->min_offset && rebuild_is_compacted(s, cq_topic(q))))) {
+        out->status = GET_OFFSET_OVERFLOW_ONE; /* nothing there yet */
+    } else if (out->max_offset == 0) {
         out->status = GET_NO_MESSAGE_IN_QUEUE;
         out->next_offset = corrected(s, offset, 0);
     } else if (offset < out->min_offset) {
@@ -359,6 +364,10 @@ void store_get_log(struct store *s, struct cq *q, int64_t offset, uint32_t max_c
             seg_release(r.seg);
         if (out->n_ranges)
             out->first_store_time = store_time_in(out->ranges[0].map);
+        if (rebuilding && out->status == GET_OFFSET_FOUND_NULL) {
+            out->status = GET_OFFSET_OVERFLOW_ONE;
+            out->next_offset = offset;
+        }
     }
 }
 

@@ -25,9 +25,10 @@ static bool sync_is_due(const struct store *s, int64_t now, int64_t log_end)
 }
 
 /* Every mark is a value that was true before this call: a crash in between makes the next start read a little more. */
-static void write_checkpoint(struct store *s, int64_t queues_mark, int64_t queues_time)
+static void write_checkpoint(struct store *s, int64_t log_mark, int64_t queues_mark, int64_t queues_time)
 {
     struct err err;
+    uint32_t folders = queues_folders(s);
     pthread_mutex_lock(&s->ckpt_lock);
     /* Lower ones too: the clock may have stepped back. */
     if (s->flushed_time > 0)
@@ -39,7 +40,8 @@ static void write_checkpoint(struct store *s, int64_t queues_mark, int64_t queue
         s->ckpt.queues_time = 0;
     s->ckpt.shared_mark = cq_set_shared_mark(s->queues);
     s->ckpt.have_marks = true;
-    s->ckpt.log_mark = MUTANT(CHECKPOINT_BEFORE_DATA) ? clog_max(s->log) : clog_flushed(s->log);
+    s->ckpt.log_mark = MUTANT(CHECKPOINT_BEFORE_DATA) ? clog_max(s->log) : log_mark;
+    s->ckpt.folders = folders;
     s->ckpt.queues_mark = queues_mark;
     struct checkpoint copy = s->ckpt;
     pthread_mutex_unlock(&s->ckpt_lock);
@@ -75,7 +77,12 @@ void keeper_note_recovered(struct store *s)
 {
     int64_t mark = s->begun_by_file, time = 0;
     if (sync_compaction(s, mark, &mark, &time) == 0)
-        write_checkpoint(s, mark, time);
+        write_checkpoint(s, clog_flushed(s->log), mark, time);
+}
+
+void keeper_note_rebuilt(struct store *s, int64_t queues_mark)
+{
+    write_checkpoint(s, s->visible_to, queues_mark, 0);
 }
 
 void keeper_step(struct store *s, bool force)
@@ -110,7 +117,7 @@ void keeper_step(struct store *s, bool force)
         time = 0;
     if (sync_compaction(s, log_end, &written_to, &time))
         return;
-    write_checkpoint(s, written_to, time);
+    write_checkpoint(s, clog_flushed(s->log), written_to, time);
     s->last_sync_ms = clock_mono_ms();
     s->sync_took_ms = s->last_sync_ms - now;
     s->last_sync_end = log_end;

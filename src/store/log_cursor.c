@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUF_SIZE = 256 * 1024, RECORD_MAX = (1 << 30) + (1 << 17) };
+enum { PIECE = 256 * 1024, RECORD_MAX = (1 << 30) + (1 << 17) };
 
 void log_cursor_init(struct log_cursor *c, struct commitlog *log, int64_t pos)
 {
-    *c = (struct log_cursor){.log = log, .pos = pos, .buf_at = pos};
+    *c = (struct log_cursor){.log = log, .pos = pos, .buf_at = pos, .piece = PIECE};
 }
 
 void log_cursor_free(struct log_cursor *c)
@@ -26,7 +26,7 @@ static ssize_t fill(struct log_cursor *c, size_t want)
     if (left >= want)
         return (ssize_t)left;
     if (c->cap < want || c->cap == 0) {
-        size_t cap = want > BUF_SIZE ? want : BUF_SIZE;
+        size_t cap = want > c->piece ? want : c->piece;
         uint8_t *grown = realloc(c->buf, cap);
         if (grown == NULL)
             return -ENOMEM;

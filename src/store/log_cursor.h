@@ -14,6 +14,7 @@ struct log_cursor {
     size_t cap;
     int64_t buf_at; /* log offset of buf[0] */
     size_t have;
+    size_t piece; /* bytes read at once; may be raised behind log_cursor_init */
 };
 
 enum log_step {

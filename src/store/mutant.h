@@ -17,6 +17,7 @@
     M(QUEUES_NOT_CUT, "recovery leaves queue entries behind its begin")                                                \
     M(QUEUES_CUT_TOO_LATE, "a queue keeps one entry that reaches over the cut")                                        \
     M(CHECKPOINT_BEFORE_DATA, "the checkpoint vouches for the log up to its unsynced end")                             \
+    M(MARKS_KEPT_WHILE_REBUILDING, "while lost queues are rebuilt the checkpoint goes on vouching for them")           \
     M(QUEUES_TRUSTED, "after a crash every queue entry found is believed")                                             \
     M(NO_CRC_IN_RECOVERY, "recovery takes records whose CRC is wrong")                                                 \
     M(NO_SHARED_SYNC, "the shared files of small queues are not synced before the checkpoint")                         \

@@ -122,7 +122,11 @@ void store_delete_topic(struct store *s, struct str topic)
 
 bool store_compact_topic(struct store *s, struct str topic, int32_t queues)
 {
-    return s->compaction == NULL || !store_topic_ok(topic) || compaction_add_topic(s->compaction, topic, queues);
+    if (!s->conf.enableCompaction || !store_topic_ok(topic))
+        return true;
+    if (store_rebuilding(s))
+        return rebuild_note_compacted(s, topic, queues);
+    return compaction_add_topic(s->compaction, topic, queues);
 }
 
 void store_each_queue(struct store *s, void (*fn)(void *arg, struct cq *q), void *arg)
@@ -135,6 +139,17 @@ void store_each_queue_ever(struct store *s, void (*fn)(void *arg, struct cq *q),
 {
     cq_set_each_ever(s->queues, fn, arg);
     cq_set_each_ever(s->batches, fn, arg);
+}
+
+uint32_t queues_folders(const struct store *s)
+{
+    return (cq_set_has_folder(s->queues) ? FOLDER_QUEUES : 0) |
+           (cq_set_has_folder(s->batches) ? FOLDER_BATCH_QUEUES : 0);
+}
+
+bool queues_folder_lost(const struct store *s)
+{
+    return s->ckpt.have_marks && (s->ckpt.folders & ~queues_folders(s));
 }
 
 size_t queues_count(const struct store *s)

@@ -4,18 +4,22 @@
  * With our own marks in the checkpoint the scan begins where log and queues are known to be durable, so it takes as
  * long as what was not flushed; without them (a Java broker wrote last) Java's rules choose the file to begin with.
  */
+#include "store/recovery.h"
+
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "os/clock.h"
 #include "store/log_cursor.h"
 #include "store/mutant.h"
-#include "store/store_int.h"
 
 enum {
     PERSIST_EVERY = 64 << 20, /* bytes of log between two rounds of writing rebuilt queue entries */
+    READ_PIECE = 4 << 20,     /* of the log, when there is ... */
+    READ_MUCH = 64 << 20,     /* ... so much of it */
     PROGRESS_MS = 3000,
     PATH_SIZE = 4096,
 };
@@ -23,14 +27,25 @@ enum {
 /* No queue gets that long; a larger number would overflow as a position in its files. */
 static const int64_t QUEUE_OFFSET_MAX = INT64_MAX / 64;
 
+/* A queue with entries that are not visible yet, and whom to tell that they are. */
+struct touched {
+    struct cq *q;
+    uint64_t loops;
+};
+
 struct recovery {
     struct store *s;
     struct log_cursor cursor;
     int64_t start, limit;
+    int64_t safe;       /* the marks say that the log is durable up to here; -1 without marks */
     int64_t dispatched; /* clean stop: queue entries of everything below exist; -1 otherwise */
     int64_t again;      /* a queue lacks entries before `start`: begin there instead; -1 none does */
+    bool anew;          /* queues are built again that the marks vouch for */
     int64_t records, last_time;
-    int64_t persist_at, progress_at;
+    int64_t persist_at, progress_at, begun_ms;
+    bool in_pieces; /* recovery_go_on: whoever calls it writes the queues and tells how far it is */
+    struct touched *touched;
+    size_t n_touched, cap_touched;
 };
 
 /* The first record of the segment at base; false when there is none or it fails its CRC. */
@@ -82,18 +97,14 @@ static int choose_start(struct recovery *r, struct err *err)
                        clog_dir(s->log), clog_max(s->log), c->log_mark, s->checkpoint_path);
     if (c->have_marks) {
         r->start = c->log_mark < c->queues_mark ? c->log_mark : c->queues_mark;
-        if (queues_count(s) == 0) {
-            /* Their folder was lost or removed: what the mark says of them is gone with it. */
-            if (c->queues_mark > clog_min(s->log))
-                LOG(LOG_WARN, "store", "there are no consume queues; building them from the whole commit log");
-            r->start = 0;
-        }
+        r->safe = c->log_mark;
         if (r->start < clog_min(s->log))
             r->start = clog_min(s->log);
         if (mark_fits(s, r->start))
             return 0;
         LOG(LOG_WARN, "store", "the checkpoint does not fit the commit log; recovering by file");
         s->ckpt.have_marks = false;
+        r->safe = -1;
     }
     r->start = start_by_file(s);
     /* Marks that are on the disk but could not be read now must not be believed by a later start: what they vouch for
@@ -149,6 +160,21 @@ static bool is_torn(const struct recovery *r, const struct cq *q, const struct m
            memchr(multi.offsets.ptr, '\0', multi.offsets.len) != NULL;
 }
 
+/* The queue's new entries are to be made visible at the end of the piece. */
+static bool note_touched(struct recovery *r, struct cq *q)
+{
+    if (r->n_touched == r->cap_touched) {
+        size_t cap = r->cap_touched ? 2 * r->cap_touched : 64;
+        struct touched *grown = realloc(r->touched, cap * sizeof *grown);
+        if (grown == NULL)
+            return false;
+        r->touched = grown;
+        r->cap_touched = cap;
+    }
+    r->touched[r->n_touched++] = (struct touched){.q = q};
+    return true;
+}
+
 /* Adds one entry; as dispatch. */
 static int enter(struct recovery *r, struct cq *q, const struct store_entry *e)
 {
@@ -156,6 +182,10 @@ static int enter(struct recovery *r, struct cq *q, const struct store_entry *e)
         return 0; /* entered already */
     if (e->queue_offset > QUEUE_OFFSET_MAX || lacks_entries(r, q, e->queue_offset) || is_stale(r, q, e))
         return 1;
+    /* What is behind the durable part becomes visible when all of it was looked at. */
+    bool show = r->in_pieces && e->physical_offset + e->size <= r->safe;
+    if (show && cq_behind(q) == cq_end(q) && !note_touched(r, q))
+        return -1;
     return cq_enter(q, e) ? 0 : -1;
 }
 
@@ -193,14 +223,16 @@ static int housekeeping(struct recovery *r, struct err *err)
     return queues_persist(r->s, false, pos, &to, err) ? -1 : 0;
 }
 
-/* Walks to the end of the log. */
-static int scan(struct recovery *r, struct err *err)
+/* Walks to the end of the log: 0; or to `until`: 1. */
+static int scan(struct recovery *r, int64_t until, struct err *err)
 {
     struct store *s = r->s;
     for (;;) {
         struct msg_view v;
         int64_t offset;
         int error;
+        if (r->cursor.pos >= until)
+            return 1;
         enum log_step step = log_cursor_next(&r->cursor, r->limit, &v, &offset, &error);
         if (step == LOG_FAILED)
             return err_sys(err, -error, "cannot read the commit log in %s at offset %" PRId64, clog_dir(s->log),
@@ -218,7 +250,7 @@ static int scan(struct recovery *r, struct err *err)
         }
         r->records++;
         r->last_time = v.m.store_time;
-        if (r->cursor.pos >= r->persist_at && housekeeping(r, err))
+        if (!r->in_pieces && r->cursor.pos >= r->persist_at && housekeeping(r, err))
             return -1;
     }
 }
@@ -261,9 +293,26 @@ static int check_end(struct recovery *r, int64_t end, struct err *err)
         path, end % clog_segment_size(s->log));
 }
 
+static void tell(const struct recovery *r, struct cq *q, uint64_t loops)
+{
+    if (loops && r->s->events.arrived)
+        r->s->events.arrived(r->s->events.arg, q, loops);
+}
+
 static void publish_all(void *arg, struct cq *q)
 {
-    cq_publish(q, cq_end(q));
+    tell(arg, q, cq_publish(q, cq_end(q)));
+}
+
+static void publish_touched(struct recovery *r)
+{
+    pthread_mutex_lock(&r->s->append_lock);
+    for (size_t i = 0; i < r->n_touched; i++)
+        r->touched[i].loops = cq_publish(r->touched[i].q, cq_end(r->touched[i].q));
+    pthread_mutex_unlock(&r->s->append_lock);
+    for (size_t i = 0; i < r->n_touched; i++)
+        tell(r, r->touched[i].q, r->touched[i].loops);
+    r->n_touched = 0;
 }
 
 static int finish(struct recovery *r, int64_t end, struct err *err)
@@ -283,27 +332,13 @@ static int finish(struct recovery *r, int64_t end, struct err *err)
             return err_sys(err, -e, "cannot sync the commit log in %s", clog_dir(s->log));
     }
     queues_truncate_front(s, clog_min(s->log));
-    store_each_queue(s, publish_all, NULL);
+    store_each_queue(s, publish_all, r);
     s->last_store_time = r->last_time > s->ckpt.log_time ? r->last_time : s->ckpt.log_time;
     return 0;
 }
 
-/* Walks to the end of the log; again from further back for queues that turn out to lack entries. */
-static int scan_all(struct recovery *r, int64_t *end, struct err *err)
-{
-    int result;
-    do {
-        if (r->again >= 0)
-            r->start = r->again;
-        r->again = -1;
-        r->persist_at = r->start + PERSIST_EVERY;
-        log_cursor_init(&r->cursor, r->s->log, r->start);
-        result = scan(r, err);
-        *end = r->cursor.pos;
-        log_cursor_free(&r->cursor);
-    } while (result == 0 && r->again >= 0);
-    return result;
-}
+/* ---- where to begin
+ * -------------------------------------------------------------------------------------------------- */
 
 /* Where a batch queue begins and ends in messages stands in its first and last entry only, so these must be right. */
 static void check_batch_ends(void *arg, struct cq *q)
@@ -311,6 +346,20 @@ static void check_batch_ends(void *arg, struct cq *q)
     const struct recovery *r = arg;
     if (cq_is_batch(q))
         store_verify_ends(r->s, q, r->s->after_crash ? r->start : r->limit);
+}
+
+/* What the marks say of queues is gone with their folder. */
+static void include_lost(struct recovery *r)
+{
+    struct store *s = r->s;
+    if (queues_count(s) > 0 && !queues_folder_lost(s))
+        return;
+    r->dispatched = -1;
+    if (r->start <= clog_min(s->log) && s->ckpt.have_marks)
+        return; /* which then vouch for nothing */
+    LOG(LOG_WARN, "store", "consume queues are lost; building them from the whole commit log");
+    r->start = clog_min(s->log);
+    r->anew = true;
 }
 
 /* Queues that were found damaged are filled from the end of what is left of them. */
@@ -326,32 +375,148 @@ static void include_damaged(struct recovery *r)
     if (from >= r->start)
         return;
     r->start = mark_fits(s, from) ? from : from - (from - min) % clog_segment_size(s->log);
+    r->anew = true;
+}
+
+/* From here on the marks on the disk vouch for queues of which entries are missing. If this start does not get to its
+ * end, the next one must know: it goes on where the marks say then. Java's time of the queues is one of them. */
+static int take_marks_back(struct recovery *r, struct err *err)
+{
+    struct store *s = r->s;
+    if (MUTANT(MARKS_KEPT_WHILE_REBUILDING))
+        return 0;
+    if (!s->after_crash && store_mark_running(s, err))
+        return -1;
+    s->ckpt.queues_time = 0;
+    if (s->ckpt.have_marks && s->ckpt.queues_mark > r->start)
+        s->ckpt.queues_mark = r->start;
+    return checkpoint_write(&s->ckpt, s->fs, s->checkpoint_path, err);
+}
+
+static void begin_at(struct recovery *r, int64_t start)
+{
+    r->start = start;
+    r->again = -1;
+    r->persist_at = start + PERSIST_EVERY;
+    log_cursor_free(&r->cursor);
+    log_cursor_init(&r->cursor, r->s->log, start);
+    if (r->safe - start >= READ_MUCH)
+        r->cursor.piece = READ_PIECE;
+}
+
+/* Everything up to the reading of the log. */
+static int prepare(struct recovery *r, struct err *err)
+{
+    struct store *s = r->s;
+    if (choose_start(r, err))
+        return -1;
+    if (!s->after_crash)
+        r->dispatched = queues_dispatched(s);
+    else if (!MUTANT(QUEUES_NOT_CUT) && queues_truncate(s, r->start, err))
+        return -1;
+    store_each_queue(s, check_batch_ends, r);
+    include_lost(r);
+    include_damaged(r);
+    if (r->anew && take_marks_back(r, err))
+        return -1;
+    begin_at(r, r->start);
+    return 0;
+}
+
+/* ---- the walk
+ * -------------------------------------------------------------------------------------------------------- */
+
+/* As scan; again from further back for queues that turn out to lack entries. */
+static int scan_all(struct recovery *r, int64_t until, struct err *err)
+{
+    int result;
+    while ((result = scan(r, until, err)) == 0 && r->again >= 0) {
+        begin_at(r, r->again);
+        if (take_marks_back(r, err))
+            return -1;
+    }
+    return result;
+}
+
+enum recovery_step recovery_go_on(struct recovery *r, int64_t bytes, struct err *err)
+{
+    struct store *s = r->s;
+    int64_t pos = r->cursor.pos, until = pos + bytes;
+    if (pos < r->safe && until > r->safe)
+        until = r->safe;
+    store_want(s, until, bytes);
+    pthread_mutex_lock(&s->append_lock);
+    int result = scan_all(r, until, err);
+    pthread_mutex_unlock(&s->append_lock);
+    publish_touched(r);
+    return result < 0 ? RECOVERY_FAILED : result == 0 ? RECOVERY_AT_END : RECOVERY_MORE;
+}
+
+int recovery_finish(struct recovery *r, struct err *err)
+{
+    struct store *s = r->s;
+    int64_t end = r->cursor.pos;
+    if (check_end(r, end, err) || finish(r, end, err))
+        return -1;
+    LOG(LOG_INFO, "store",
+        "%s stop before; read %" PRId64 " messages from log offset %" PRId64 " to %" PRId64 " in %" PRId64 " ms",
+        s->after_crash ? "no clean" : "clean", r->records, r->start, end, clock_mono_ms() - r->begun_ms);
+    return 0;
+}
+
+int64_t recovery_start(const struct recovery *r)
+{
+    return r->start;
+}
+
+int64_t recovery_pos(const struct recovery *r)
+{
+    return r->cursor.pos;
+}
+
+int64_t recovery_safe(const struct recovery *r)
+{
+    return r->safe;
+}
+
+void recovery_free(struct recovery *r)
+{
+    if (r == NULL)
+        return;
+    log_cursor_free(&r->cursor);
+    free(r->touched);
+    free(r);
+}
+
+/* Only where our marks say that the log is durable may it be shown before all of it was looked at. */
+static bool can_wait(const struct recovery *r)
+{
+    const struct store *s = r->s;
+    return s->events.rebuilt && r->safe - r->start >= s->conf.rebuildInBackgroundFrom;
 }
 
 int store_recover(struct store *s, struct err *err)
 {
-    struct recovery r = {.s = s, .limit = clog_max(s->log), .dispatched = -1, .again = -1};
-    int64_t end = 0;
-    if (clog_segments(s->log) == 0)
-        return finish(&r, 0, err);
-    int64_t begin = clock_mono_ms();
-    if (choose_start(&r, err))
-        return -1;
-    if (!s->after_crash)
-        r.dispatched = queues_dispatched(s);
-    else if (!MUTANT(QUEUES_NOT_CUT) && queues_truncate(s, r.start, err))
-        return -1;
-    store_each_queue(s, check_batch_ends, &r);
-    include_damaged(&r);
-    r.progress_at = begin + PROGRESS_MS;
-    int result = scan_all(&r, &end, err);
-    if (result == 0)
-        result = check_end(&r, end, err);
-    if (result == 0)
-        result = finish(&r, end, err);
-    if (result == 0)
-        LOG(LOG_INFO, "store",
-            "%s stop before; read %" PRId64 " messages from log offset %" PRId64 " to %" PRId64 " in %" PRId64 " ms",
-            s->after_crash ? "no clean" : "clean", r.records, r.start, end, clock_mono_ms() - begin);
+    struct recovery *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return err_sys(err, ENOMEM, "cannot recover the store");
+    *r = (struct recovery){
+        .s = s, .limit = clog_max(s->log), .safe = -1, .dispatched = -1, .again = -1, .begun_ms = clock_mono_ms()};
+    r->progress_at = r->begun_ms + PROGRESS_MS;
+    int result = 0;
+    if (clog_segments(s->log) == 0) {
+        result = finish(r, 0, err);
+    } else {
+        result = prepare(r, err);
+        if (result == 0 && can_wait(r)) {
+            r->in_pieces = true;
+            result = rebuild_new(s, r, err);
+            if (result == 0)
+                return 0; /* it owns r now */
+        } else if (result == 0) {
+            result = scan_all(r, INT64_MAX, err) < 0 ? -1 : recovery_finish(r, err);
+        }
+    }
+    recovery_free(r);
     return result;
 }

@@ -41,11 +41,18 @@ const char *store_not_writable(const struct store *s)
         return "a disk error stopped the store";
     if (flags & STORE_DISK_FULL)
         return "the disk is full";
+    if (flags & STORE_REBUILDING)
+        return "the consume queues are being rebuilt from the commit log";
     if (flags & STORE_QUEUE_ERROR)
         return "consume queues cannot be written";
     if (flags & STORE_INDEX_ERROR)
         return "the key index cannot be written";
     return flags & STORE_FENCED ? "the broker is fenced" : "the store is stopping";
+}
+
+bool store_rebuilding(const struct store *s)
+{
+    return __atomic_load_n(&s->flags, __ATOMIC_ACQUIRE) & STORE_REBUILDING;
 }
 
 int64_t store_delay_of(const struct store *s, struct str topic, struct str properties)
@@ -108,6 +115,12 @@ static int open_index(struct store *s, struct err *err)
         return err_sys(err, -r, "cannot prepare the index folder in %s", s->conf.storePathRootDir);
     if (s->index == NULL)
         return err_sys(err, ENOMEM, "cannot open the store");
+    if (s->index_lost && (s->ckpt.index_mark > 0 || s->ckpt.index_time > 0)) {
+        /* Before there are new files that the old marks would vouch for. */
+        s->ckpt.index_mark = s->ckpt.index_time = 0;
+        if (checkpoint_write(&s->ckpt, s->fs, s->checkpoint_path, err))
+            return -1;
+    }
     return index_load(s->index, s->after_crash, s->ckpt.index_time, err);
 }
 
@@ -186,21 +199,29 @@ static int load(struct store *s, struct err *err)
         return -1;
     /* Without marks the shared files do not count: what stands in them must be built from the log. */
     s->after_crash = s->abort_file == ABORT_NOT_CLEAN || (s->abort_file == ABORT_SHARED && !s->ckpt.have_marks);
+    s->read_ahead_from = INT64_MIN / 2;
     if (open_log(s, err) || queues_open(s, err) || open_index(s, err) || store_recover(s, err))
         return -1;
+    if (store_rebuilding(s))
+        return 0;
     if (s->conf.enableCompaction && compaction_open(&s->compaction, s, err))
         return -1;
+    store_recovered(s);
+    return 0;
+}
+
+void store_recovered(struct store *s)
+{
     if (s->begun_by_file >= 0)
         keeper_note_recovered(s);
-    s->resident_from = clog_max(s->log);
-    s->read_ahead_from = INT64_MIN / 2;
     s->last_sync_end = clog_min(s->log) - 1;
-    s->dispatched = indexed_up_to(s);
-    return 0;
+    __atomic_store_n(&s->resident_from, clog_max(s->log), __ATOMIC_RELAXED);
+    __atomic_store_n(&s->dispatched, indexed_up_to(s), __ATOMIC_RELAXED);
 }
 
 static void destroy(struct store *s)
 {
+    rebuild_free(s);
     compaction_close(s->compaction);
     if (s->index)
         index_free(s->index);
@@ -384,6 +405,14 @@ int store_start(struct store *s, struct err *err)
 {
     if (store_mark_running(s, err))
         return -1;
+    if (!store_rebuilding(s))
+        return store_start_threads(s, err);
+    int r = rebuild_start(s);
+    return r ? err_sys(err, -r, "cannot start the thread that rebuilds consume queues") : 0;
+}
+
+int store_start_threads(struct store *s, struct err *err)
+{
     clog_on_need(s->log, need_segment, s);
     if (s->sync_flush)
         clog_prewrite(s->log);
@@ -403,11 +432,22 @@ int store_start(struct store *s, struct err *err)
     return err_sys(err, -r, "cannot start the store's threads");
 }
 
+void store_stop_rebuild(struct store *s)
+{
+    rebuild_stop(s);
+}
+
 void store_close(struct store *s)
 {
+    rebuild_stop(s);
     store_flag_set(s, STORE_NOT_WRITABLE);
     if (s->running)
         stop_threads(s);
+    if (store_rebuilding(s)) { /* goes on with the next start */
+        rebuild_keep(s, true);
+        destroy(s);
+        return;
+    }
     flusher_step(s);
     if (s->index) {
         /* A long rebuild of the index goes on after the next start. */
@@ -465,6 +505,10 @@ void store_stats(struct store *s, struct store_stats *out)
     out->log_max = clog_max(s->log);
     out->flushed = clog_flushed(s->log);
     out->dispatched = __atomic_load_n(&s->dispatched, __ATOMIC_RELAXED);
+    if (store_rebuilding(s)) {
+        out->log_max = out->flushed = s->visible_to;
+        out->dispatched = rebuild_pos(s);
+    }
     out->puts = __atomic_load_n(&s->puts, __ATOMIC_RELAXED);
     out->put_bytes = __atomic_load_n(&s->put_bytes, __ATOMIC_RELAXED);
     out->put_failed = __atomic_load_n(&s->put_failed, __ATOMIC_RELAXED);
@@ -479,6 +523,16 @@ void store_stats(struct store *s, struct store_stats *out)
     out->not_writable_because = store_not_writable(s);
     out->writable = out->not_writable_because == NULL;
     disk_stats(s, out);
+}
+
+bool store_progress(struct store *s, enum store_work what, char out[PROGRESS_TEXT])
+{
+    if (what == STORE_REBUILDS_QUEUES)
+        return rebuild_text(s, out);
+    if (!__atomic_load_n(&s->index_behind, __ATOMIC_RELAXED))
+        return false;
+    progress_text(&s->index_progress, out);
+    return true;
 }
 
 const char *store_log_dir(struct store *s, size_t n, double *used)

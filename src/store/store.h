@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "message/message.h"
+#include "store/progress.h"
 #include "store/store_conf.h"
 
 struct fs; /* os/fs.h: the table of file functions, real or simulated */
@@ -38,6 +39,9 @@ struct store_events {
     /* New queues of the topic are batch queues (its queue.type is BatchCQ). NULL: no topic has them. Also called by
      * store_open. */
     bool (*batch_topic)(void *arg, struct str topic);
+    /* The queues were being rebuilt when store_open returned, and are whole now (store_rebuilding). Called once, on a
+     * thread of the store's that may block. NULL: store_open rebuilds everything before it returns. */
+    void (*rebuilt)(void *arg);
 };
 
 /* Locks the directory, loads and recovers. Prints progress through the log. -1 with err when it cannot be used. */
@@ -47,6 +51,22 @@ int store_start(struct store *s,
                 struct err *err); /* flusher, dispatcher and background threads; creates the abort file */
 /* Clean stop: flushes, writes the checkpoint, removes the abort file, unlocks. Frees s. */
 void store_close(struct store *s);
+
+/*
+ * Lost consume queues are rebuilt from the log. When that takes long (rebuildInBackgroundFrom) and events.rebuilt is
+ * set, it goes on after store_open, and meanwhile
+ *   - queues end where the rebuild is: store_get answers GET_OFFSET_OVERFLOW_ONE behind that, with the offset asked for
+ *     as the next one, and tells who waits there (store_queue_wait) of what comes;
+ *   - messages are not taken (store_not_writable), nothing is cleaned, and no offset of a queue's end means anything.
+ */
+bool store_rebuilding(const struct store *s);
+/* Ends the work on it, for good: before store_close, when events.rebuilt may not be called any more. May block. */
+void store_stop_rebuild(struct store *s);
+
+/* Work on the old part of the log that goes on beside everything else. */
+enum store_work { STORE_REBUILDS_QUEUES, STORE_BUILDS_INDEX };
+/* How far it is, as a text; false: it does not go on. */
+bool store_progress(struct store *s, enum store_work what, char out[PROGRESS_TEXT]);
 
 /* Changes a key that may change while running (conf table: live) in the store's own copy of the configuration. */
 int store_update_conf(struct store *s, struct str name, struct str value, struct err *err);
@@ -59,7 +79,7 @@ enum put_status {
     PUT_FLUSH_DISK_TIMEOUT,
     PUT_FLUSH_SLAVE_TIMEOUT,
     PUT_SLAVE_NOT_AVAILABLE,
-    PUT_SERVICE_NOT_AVAILABLE, /* not writable: disk full, stopping, slave */
+    PUT_SERVICE_NOT_AVAILABLE, /* not writable: disk full, stopping, rebuilding, slave */
     PUT_CREATE_FILE_FAILED,
     PUT_MESSAGE_ILLEGAL,
     PUT_PROPERTIES_SIZE_EXCEEDED,

@@ -36,6 +36,9 @@ enum store_role { ROLE_ASYNC_MASTER, ROLE_SYNC_MASTER, ROLE_SLAVE };
     I(maxMessageSize, "4194304", 1, 1 << 30, true, "largest message body in bytes")                                    \
     B(autoMessageVersionOnTopicLen, "true", false, "longer topics than 127 bytes are stored in format v2")             \
     B(checkCRCOnRecover, "true", false, "recovery checks the CRC of every body it passes")                             \
+    L(rebuildInBackgroundFrom, "1073741824", 1, INT64_MAX, false,                                                      \
+      "bytes of log from which on lost consume queues are rebuilt while old data is served")                           \
+    L(rebuildMaxBytesPerSecond, "0", 0, INT64_MAX, true, "most log such a rebuild reads a second; 0: all it can")      \
     B(enabledAppendPropCRC, "false", false, "each record gets a CRC over all of it, as its last property __CRC32#")    \
     B(forceVerifyPropCRC, "false", false, "a record without that CRC counts as damaged")                               \
     B(enableCompaction, "true", false, "compaction topics keep the newest message of each key")                        \

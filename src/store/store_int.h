@@ -19,15 +19,17 @@
 #include "store/compaction/compaction.h"
 #include "store/consumequeue.h"
 #include "store/index.h"
+#include "store/rebuild.h"
 #include "store/store.h"
 
-/* Why the store takes no messages; the bits of Java's RunningFlags. */
+/* Why the store takes no messages; all but the last are the bits of Java's RunningFlags. */
 enum store_flag {
     STORE_NOT_WRITABLE = 2, /* stopping, or told so */
     STORE_QUEUE_ERROR = 4,
     STORE_INDEX_ERROR = 8,
     STORE_DISK_FULL = 16, /* above diskSpaceWarningLevelRatio; set and cleared by the cleaner */
     STORE_FENCED = 32,
+    STORE_REBUILDING = 64, /* ours: see rebuild.h */
 };
 
 enum {
@@ -62,6 +64,8 @@ struct store {
     struct commitlog *log;
     struct cq_set *queues, *batches; /* queues.c; batches: of topics with queue.type=BatchCQ */
     struct compaction *compaction;   /* NULL when enableCompaction is off */
+    struct rebuild *rebuild;         /* NULL: all was rebuilt before the store was open */
+    int64_t visible_to;              /* of the log, while rebuilding */
     struct index *index;             /* NULL when messageIndexEnable is off */
     bool index_lost;                 /* there was no index folder: all of the log is indexed again */
 
@@ -86,12 +90,14 @@ struct store {
     /* Keeper and dispatcher. */
     struct waker keeper_wake, preparer_wake, dispatcher_wake;
     pthread_mutex_t ckpt_lock;
-    struct checkpoint ckpt;  /* under ckpt_lock */
-    int64_t flushed_time;    /* under ckpt_lock: store time up to which the log is durable */
-    int64_t dispatched;      /* atomic: keys of everything below are in the index */
-    int64_t read_ahead_from; /* where the last reading ahead began; atomic */
-    int64_t resident_from;   /* the log from here on was written by this process */
-    int64_t memory_bytes;    /* of this machine */
+    struct checkpoint ckpt;         /* under ckpt_lock */
+    int64_t flushed_time;           /* under ckpt_lock: store time up to which the log is durable */
+    int64_t dispatched;             /* atomic: keys of everything below are in the index */
+    struct progress index_progress; /* while the index is far behind: ... */
+    bool index_behind;              /* atomic */
+    int64_t read_ahead_from;        /* where the last reading ahead began; atomic */
+    int64_t resident_from;          /* atomic: the log from here on was written by this process */
+    int64_t memory_bytes;           /* of this machine */
     int64_t last_persist_ms, last_sync_ms, sync_took_ms;              /* keeper only, monotonic */
     int64_t last_sync_end;                                            /* keeper only: log position of the last sync */
     int64_t index_flushed_end, index_flushed_ms, index_flush_took_ms; /* dispatcher only */
@@ -121,12 +127,15 @@ static inline bool store_stopping(struct store *s)
 void store_flag_set(struct store *s, enum store_flag bit);
 void store_flag_clear(struct store *s, enum store_flag bit);
 /* Reports a failure after which nothing may be promised, once. */
+void store_die_of(struct store *s, const char *text);
 void store_die(struct store *s, const char *what, int code);
 
 /* queues.c: what the functions of consumequeue.h of the same name do, for both sets. */
 int queues_open(struct store *s, struct err *err);
 void queues_free(struct store *s);
 size_t queues_count(const struct store *s);
+uint32_t queues_folders(const struct store *s); /* checkpoint_folder bits of those that are there */
+bool queues_folder_lost(const struct store *s); /* one that the marks speak of is not there */
 int64_t queues_dispatched(const struct store *s);
 int64_t queues_rebuild_from(const struct store *s);
 int queues_truncate(struct store *s, int64_t physical_end, struct err *err);
@@ -163,6 +172,8 @@ static inline bool store_is_queued(int32_t sys_flag)
 /* Consumers may see the log up to here. */
 static inline int64_t store_visible_end(const struct store *s)
 {
+    if (__builtin_expect(store_rebuilding(s), 0))
+        return s->visible_to;
     return s->hide_unflushed ? clog_flushed(s->log) : clog_max(s->log);
 }
 
@@ -202,6 +213,8 @@ int64_t dispatcher_step(struct store *s); /* indexes what is written; how many r
 void dispatcher_flush(struct store *s);   /* makes the index durable, if the log below it is */
 /* After a recovery that began with a file chosen by times: marks for what is durable then. */
 void keeper_note_recovered(struct store *s);
+/* The entries of all records below this log offset are in queue files, durably, in a store that is being rebuilt. */
+void keeper_note_rebuilt(struct store *s, int64_t queues_mark);
 void keeper_step(struct store *s,
                  bool force);       /* writes queues and, when it is time (or force), syncs and checkpoints */
 int preparer_step(struct store *s); /* next segment, closing of removed ones */
@@ -211,7 +224,10 @@ enum store_abort store_abort_file(const struct fs *fs, const char *path);
 /* The abort file: from now on only store_close makes the next start a clean one. Part of store_start. */
 int store_mark_running(struct store *s, struct err *err);
 
-/* recovery.c: finds the end of the log, rebuilds queue entries. */
+/* recovery.c: finds the end of the log, rebuilds queue entries; or leaves that to rebuild.c. */
 int store_recover(struct store *s, struct err *err);
+/* After it, when the end of the log is known. */
+void store_recovered(struct store *s);
+int store_start_threads(struct store *s, struct err *err);
 
 #endif

@@ -73,7 +73,7 @@ void store_report_damage(struct store *s, int64_t offset, const struct msg_view 
 
 bool store_may_serve(struct store *s, const struct msg_view *v)
 {
-    if (v->m.physical_offset >= s->resident_from || store_record_ok(s, v))
+    if (v->m.physical_offset >= __atomic_load_n(&s->resident_from, __ATOMIC_RELAXED) || store_record_ok(s, v))
         return true;
     store_report_damage(s, v->m.physical_offset, v, "its content does not match its CRC");
     return false;

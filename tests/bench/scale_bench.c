@@ -5,9 +5,12 @@
  *   scale_bench restart DIR [GIB]              start after kill -9 under full load, with GIB of log (100)
  *   scale_bench queues DIR [QUEUES [ENTRIES]]  starts with so many queues (200000 of 1): after a clean stop, after kill
  * -9, with the queues' folder lost; memory and files of each queue
+ *   scale_bench rebuild DIR [GIB [BODY]]       loses the folders of queues and index of a log of GIB (4) with messages
+ * of BODY bytes (1024): how fast they are rebuilt
  *
  * DIR must be empty or absent; the caller removes it.
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -54,6 +57,7 @@ static int64_t status_kib(const char *name)
 
 struct bench {
     struct store_conf conf;
+    int rebuilt; /* atomic */
     struct store *s;
     struct store_batch *batch;
     int64_t failed, end;
@@ -74,10 +78,15 @@ static void make_conf(struct bench *b, const char *dir)
     b->conf.storePathRootDir = strdup(dir);
 }
 
+static void on_rebuilt(void *arg)
+{
+    __atomic_store_n(&((struct bench *)arg)->rebuilt, 1, __ATOMIC_RELEASE);
+}
+
 static void open_store(struct bench *b)
 {
     struct err err;
-    struct store_events events = {0};
+    struct store_events events = {.arg = b, .rebuilt = on_rebuilt};
     if (store_open(&b->s, &b->conf, fs_real(), &events, &err) || store_start(b->s, &err))
         die(err.text);
     b->batch = store_batch_new(b->s);
@@ -257,6 +266,83 @@ static int queues(struct bench *b, int64_t n, int64_t entries)
     return 0;
 }
 
+/* ---- rebuild
+ * ----------------------------------------------------------------------------------------------------------- */
+
+static void drop_caches(const struct bench *b)
+{
+    const struct fs *fs = fs_real();
+    char path[4096];
+    struct store_stats st;
+    store_stats(b->s, &st);
+    for (int64_t base = st.log_min; base < st.log_max; base += b->conf.mappedFileSizeCommitLog) {
+        snprintf(path, sizeof path, "%s/commitlog/%020" PRId64, b->conf.storePathRootDir, base);
+        int fd = fs->open(fs, path, FS_READ);
+        if (fd < 0 || fs->datasync(fs, fd) || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED))
+            die("cannot drop a segment from memory");
+        fs->close(fs, fd);
+    }
+}
+
+static void report_rate(const char *what, int64_t began_ns, int64_t bytes)
+{
+    double ms = ms_since(began_ns);
+    printf("%-34s %8.1f ms, %.0f MB/s\n", what, ms, (double)bytes / ms / 1000);
+    fflush(stdout);
+}
+
+static void lose_and_rebuild(struct bench *b, const char *how)
+{
+    static const char *const lost[] = {"consumequeue", "index"};
+    char path[4096];
+    struct store_stats st;
+    for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", b->conf.storePathRootDir, lost[i]);
+        if (fs_remove_tree(fs_real(), path))
+            die("cannot remove a folder");
+    }
+    printf("%s\n", how);
+    b->rebuilt = 0;
+    int64_t began = clock_mono_ns();
+    open_store(b);
+    printf("%-34s %8.1f ms\n", "open, old messages can be read:", ms_since(began));
+    if (!store_rebuilding(b->s))
+        die("the log is too short to be rebuilt in the background");
+    while (!__atomic_load_n(&b->rebuilt, __ATOMIC_ACQUIRE))
+        usleep(1000);
+    store_stats(b->s, &st);
+    report_rate("queues rebuilt, messages taken:", began, st.log_max - st.log_min);
+    began = clock_mono_ns();
+    while (st.dispatched < st.log_max) {
+        usleep(10000);
+        store_stats(b->s, &st);
+    }
+    report_rate("index rebuilt behind them:", began, st.log_max - st.log_min);
+}
+
+static int rebuild(struct bench *b, int64_t gib, int64_t body)
+{
+    open_store(b);
+    struct cq *q[64];
+    for (int i = 0; i < 64; i++)
+        q[i] = queue(b, i);
+    if (body < 1 || body > (int64_t)sizeof body_bytes)
+        die("BODY must be 1 to 1024");
+    for (int64_t n = 0; b->end < gib << 30; n++)
+        put(b, q[n % 64], (size_t)body);
+    store_batch_commit(b->batch, note, b);
+    if (b->failed)
+        die("a message could not be stored");
+    store_wait_flushed(b->s, b->end);
+    drop_caches(b);
+    close_store(b);
+    lose_and_rebuild(b, "from the disk");
+    close_store(b);
+    lose_and_rebuild(b, "from memory, as far as it is there");
+    close_store(b);
+    return 0;
+}
+
 /* ---- the program
  * ------------------------------------------------------------------------------------------------------- */
 
@@ -267,6 +353,7 @@ static const struct work {
 } works[] = {
     {"restart", restart, 100, 0},
     {"queues", queues, 200000, 1},
+    {"rebuild", rebuild, 4, sizeof body_bytes},
 };
 
 int main(int argc, char **argv)
@@ -283,6 +370,7 @@ int main(int argc, char **argv)
         store_conf_free(&b.conf);
         return r;
     }
-    fprintf(stderr, "usage: scale_bench restart DIR [GIB] | queues DIR [QUEUES [ENTRIES]]\n");
+    fprintf(stderr,
+            "usage: scale_bench restart DIR [GIB] | queues DIR [QUEUES [ENTRIES]] | rebuild DIR [GIB [BODY]]\n");
     return 1;
 }

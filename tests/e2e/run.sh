@@ -15,6 +15,7 @@
 #   timer     messages with a delivery time over stops and kill -9
 #   stream    batch topics and light message queues, and one store directory with both opened in turn by Java and the server under test
 #   restart   every feature with a restart in its middle: clean, kill -9, from Java to the server under test and back
+#   rebuild   lost folders are built again, while old messages are read
 #   kill      kill -9 during production, with asynchronous and synchronous flush
 #
 # Needs a JDK 11 or later, Maven and Go; downloads only through them. Everything it makes is under build/e2e.
@@ -26,7 +27,7 @@ E2E_DIR=$(cd "$(dirname "$0")" && pwd)
 . "$E2E_DIR/lib.sh"
 . "$E2E_DIR/oracle.sh"
 . "$E2E_DIR/crocket.sh"
-E2E_PARTS='java go admin filter filterserver exchange timer stream compaction restart kill'
+E2E_PARTS='java go admin filter filterserver exchange timer stream compaction restart rebuild kill'
 for part in $E2E_PARTS; do . "$E2E_DIR/parts/$part.sh"; done
 
 kind=crocket

@@ -6,6 +6,7 @@
 #include "broker/admin/admin_int.h"
 
 #include "broker/timer/timer.h"
+#include "broker/waiting.h"
 #include "os/clock.h"
 #include <inttypes.h>
 #include <stdarg.h>
@@ -109,6 +110,11 @@ static void put_store(struct jw *w, struct broker *b, const struct store_stats *
     put(w, "remainTransientStoreBufferNumbs", "%d", INT32_MAX);
     put(w, "dispatchBehindBytes", "%" PRId64, st->log_max - st->dispatched);
     put(w, "pageCacheLockTimeMills", "%" PRId64, st->put_lock_held_ms);
+    char progress[PROGRESS_TEXT];
+    if (store_progress(b->store, STORE_REBUILDS_QUEUES, progress))
+        put(w, "consumeQueueRebuild", "%s", progress);
+    if (store_progress(b->store, STORE_BUILDS_INDEX, progress))
+        put(w, "keyIndexRebuild", "%s", progress);
     put(w, "earliestMessageTimeStamp", "%" PRId64, store_earliest_time(b->store));
 }
 
@@ -131,7 +137,7 @@ static void put_queues(struct jw *w)
 static void put_timer(struct jw *w, const struct broker *b)
 {
     struct timer_progress p = {0};
-    if (b->timer)
+    if (b->timer && !broker_waits(b))
         timer_progress(b->timer, &p);
     put(w, "timerReadBehind", "%" PRId64, p.read_behind_ms / 1000);
     put(w, "timerOffsetBehind", "%" PRId64, p.offset_behind);

@@ -1,6 +1,7 @@
 /* Consumer offsets and offsets of queues: 14, 15, 29, 30, 31, 32. */
 #include "broker/admin/admin_int.h"
 
+#include "broker/waiting.h"
 #include "remoting/headers_client.h"
 #include <unistd.h>
 
@@ -48,6 +49,8 @@ static void query_consumer_offset(struct rem_request *rq, const void *header)
     int64_t offset = offset_query(b->offsets, h->consumer_group, h->topic, h->queue_id);
     if (offset >= 0)
         reply_offset(rq, offset);
+    else if (broker_waits(b)) /* where a new group begins depends on the ends of the queue */
+        waiting_refuse(rq);
     else if (!h->set_zero_if_not_found)
         rem_reply(rq, RESP_QUERY_NOT_FOUND, "Not found, do not set to zero, maybe this group boot first");
     else if (broker_queue_young(b, store_queue(b->store, h->topic, h->queue_id, false)))

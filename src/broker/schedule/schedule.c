@@ -233,6 +233,7 @@ int schedule_start(struct schedule *s, struct err *err)
 {
     if (ensure_queues(s, err) < 0)
         return -1;
+    schedule_clamp(s);
     s->batch = store_batch_new(s->b->store);
     if (s->batch == NULL)
         return err_set(err, ENOMEM, "out of memory for the delivery of delayed messages");

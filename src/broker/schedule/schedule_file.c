@@ -114,6 +114,14 @@ static void clamp(struct schedule *s, int level)
     s->offset[level] = corrected;
 }
 
+void schedule_clamp(struct schedule *s)
+{
+    pthread_mutex_lock(&s->lock);
+    for (int level = 1; level <= s->levels.count; level++)
+        clamp(s, level);
+    pthread_mutex_unlock(&s->lock);
+}
+
 int schedule_load(struct schedule *s, struct err *err)
 {
     struct arena a = {0};
@@ -136,7 +144,5 @@ int schedule_load(struct schedule *s, struct err *err)
     if (data_version_read(json_get(doc, "dataVersion"), &v))
         s->version = v;
     arena_free(&a);
-    for (int level = 1; level <= s->levels.count; level++)
-        clamp(s, level);
     return 0;
 }

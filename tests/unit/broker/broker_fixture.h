@@ -37,6 +37,29 @@ struct client {
     const struct json *json;   /* the body, NULL when it is none */
 };
 
+/* Starts the broker on what is in the directory. */
+static inline void fixture_run(struct fixture *f)
+{
+    struct err err = {0};
+    struct broker_options o = {
+        .conf = &f->conf, .store_conf = &f->store_conf, .listen_host = "127.0.0.1", .config_path = f->config_file};
+    assert_int_equal(net_pool_init(&f->pool, 2, &err), 0);
+    if (broker_create(&f->b, &o, &f->pool, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(net_pool_start(&f->pool, &err), 0);
+    if (broker_start(f->b, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+/* Ends it; fixture_run starts it again. */
+static inline void fixture_end(struct fixture *f)
+{
+    broker_drain(f->b);
+    net_pool_stop(&f->pool);
+    broker_free(f->b);
+    net_pool_free(&f->pool);
+}
+
 /* settings: key, value, ..., NULL of the broker or its store. */
 static inline void fixture_start(struct fixture *f, const char *const *settings)
 {
@@ -62,22 +85,12 @@ static inline void fixture_start(struct fixture *f, const char *const *settings)
         else
             assert_int_equal(conf_set(store_conf_table(), &f->store_conf, key, value, &err), 0);
     }
-    assert_int_equal(net_pool_init(&f->pool, 2, &err), 0);
-    struct broker_options o = {
-        .conf = &f->conf, .store_conf = &f->store_conf, .listen_host = "127.0.0.1", .config_path = f->config_file};
-    if (broker_create(&f->b, &o, &f->pool, &err) < 0)
-        fail_msg("%s", err.text);
-    assert_int_equal(net_pool_start(&f->pool, &err), 0);
-    if (broker_start(f->b, &err) < 0)
-        fail_msg("%s", err.text);
+    fixture_run(f);
 }
 
 static inline void fixture_stop(struct fixture *f)
 {
-    broker_drain(f->b);
-    net_pool_stop(&f->pool);
-    broker_free(f->b);
-    net_pool_free(&f->pool);
+    fixture_end(f);
     conf_free(&broker_conf_table, &f->conf);
     conf_free(store_conf_table(), &f->store_conf);
     tmpdir_remove(&f->dir);

@@ -24,20 +24,9 @@ static int teardown(void **state)
 /* Ends the broker and starts it again on the same folder. */
 static void restart(void)
 {
-    struct err err = {0};
-    struct broker_options o = {
-        .conf = &f.conf, .store_conf = &f.store_conf, .listen_host = "127.0.0.1", .config_path = f.config_file};
     client_free(c);
-    broker_drain(f.b);
-    net_pool_stop(&f.pool);
-    broker_free(f.b);
-    net_pool_free(&f.pool);
-    assert_int_equal(net_pool_init(&f.pool, 2, &err), 0);
-    if (broker_create(&f.b, &o, &f.pool, &err) < 0)
-        fail_msg("%s", err.text);
-    assert_int_equal(net_pool_start(&f.pool, &err), 0);
-    if (broker_start(f.b, &err) < 0)
-        fail_msg("%s", err.text);
+    fixture_end(&f);
+    fixture_run(&f);
     c = client_new(&f);
 }
 
@@ -234,6 +223,7 @@ static void test_progress_is_clamped(void **state)
                    "77777:1,9:4}}");
     struct schedule *s = schedule_new(f.b);
     assert_int_equal(schedule_load(s, &err), 0);
+    schedule_clamp(s);
     schedule_progress(s, 1, &offset, &end);
     assert_int_equal(offset, 3);
     assert_int_equal(end, 3);

@@ -27,20 +27,9 @@ static int teardown(void **state)
 
 static void restart(void)
 {
-    struct err err = {0};
-    struct broker_options o = {
-        .conf = &f.conf, .store_conf = &f.store_conf, .listen_host = "127.0.0.1", .config_path = f.config_file};
     client_free(c);
-    broker_drain(f.b);
-    net_pool_stop(&f.pool);
-    broker_free(f.b);
-    net_pool_free(&f.pool);
-    assert_int_equal(net_pool_init(&f.pool, 2, &err), 0);
-    if (broker_create(&f.b, &o, &f.pool, &err) < 0)
-        fail_msg("%s", err.text);
-    assert_int_equal(net_pool_start(&f.pool, &err), 0);
-    if (broker_start(f.b, &err) < 0)
-        fail_msg("%s", err.text);
+    fixture_end(&f);
+    fixture_run(&f);
     c = client_new(&f);
 }
 

@@ -3,7 +3,8 @@
  * each ended by a clean stop, the death of the process, the loss of power at any step, a full disk or a failing call.
  * The store's threads are step functions that the seed calls in turn; while a sync takes its time, others append. The
  * clock steps, pages are written back unasked, some seeds have the commit log in two folders one of which breaks or
- * runs full. After each life the store is opened again and compared with what was promised.
+ * runs full, some lose folders of queues or the index between two lives and rebuild them piece by piece. After each
+ * life the store is opened again and compared with what was promised.
  *
  * SIM_SEEDS=n runs n seeds, SIM_SECONDS=t as many as fit (default: 10000 or what fits 30 s), both on SIM_JOBS processes
  * (default: one a core); SIM_SEED=s only that one, with a report of what happens. SIM_MUTANT=n builds in the n-th
@@ -66,6 +67,7 @@ struct sim {
     uint64_t crash_at; /* the first life ends with a loss of power at this step; 0: as the dice say */
     bool refused;      /* an append has failed */
     bool hid;          /* the last life hid what was not durable */
+    bool loses;        /* folders are lost between lives */
 };
 
 static const char *const topics[QUEUES + LIGHTS] = {"A", "B", "B", "C", "D", "E", "%LMQ%third", "%LMQ%fifth"};
@@ -424,10 +426,51 @@ static void work(struct sim *m)
     }
 }
 
+static void on_rebuilt(void *arg)
+{
+}
+
+/* Somebody removes folders while no broker runs. */
+static void lose_folders(struct sim *m)
+{
+    static const char *const folders[] = {"/store/consumequeue", "/store/batchconsumequeue", "/store/sharedqueues",
+                                          "/store/index"};
+    const struct fs *fs = fs_sim_fs(m->disk);
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        if (dice(m, 3))
+            continue;
+        SAY(m, "%s is lost\n", folders[i]);
+        assert_int_equal(fs_remove_tree(fs, folders[i]), 0);
+    }
+    assert_int_equal(fs->sync_dir(fs, "/store"), 0);
+}
+
+/* What of the queues is there already is right. False: the process died before they were whole. */
+static bool rebuild(struct sim *m)
+{
+    while (store_rebuilding(m->s)) {
+        if (dice(m, 8) == 0)
+            return false;
+        if (dice(m, 2))
+            rebuild_keep(m->s, dice(m, 2));
+        rebuild_step(m->s);
+        if (fs_sim_is_off(m->disk))
+            return false;
+        CHECK(m, !m->fatal, "the rebuild failed\n");
+        for (int32_t i = 0; i < m->n; i++)
+            m->promises[i].found = false;
+        for (int32_t q = 0; q < QUEUES; q++)
+            check_queue(m, q);
+    }
+    return true;
+}
+
 static bool open_store(struct sim *m)
 {
     struct err err = {0};
     struct store_events events = {.arg = m, .fatal = on_fatal, .batch_topic = is_batch_topic};
+    if (m->loses && dice(m, 4))
+        events.rebuilt = on_rebuilt;
     m->fatal = false;
     m->busy = true;
     fs_sim_space(m->disk, INT64_MAX / 2);
@@ -505,6 +548,9 @@ static bool run_seed(uint64_t seed, uint64_t crash_at, bool batches, bool verbos
     fs->sync_dir(fs, "/");
     fixture_conf(&m->conf, "/store");
     m->folders = seed % 5 == 3;
+    m->loses = seed % 16 == 6 && !crash_at;
+    m->conf.rebuildInBackgroundFrom = 1;
+    m->conf.rebuildMaxBytesPerSecond = 10 * SEGMENT; /* a step is a tenth of it */
     if (m->folders)
         m->conf.storePathCommitLog = strdup("/disk1/log,/disk2/log");
     m->conf.mappedFileSizeCommitLog = SEGMENT;
@@ -515,10 +561,17 @@ static bool run_seed(uint64_t seed, uint64_t crash_at, bool batches, bool verbos
     m->conf.maxIndexNum = 200;
     bool kept_all = true;
     for (int life = 0; life < (crash_at ? 1 : LIVES); life++) {
+        if (m->loses && dice(m, 2))
+            lose_folders(m);
         /* Sometimes the power fails again while the store recovers. */
         if (!crash_at && dice(m, 4) == 0)
             fs_sim_power_off_after(m->disk, 1 + dice(m, 30));
-        bool open = open_store(m);
+        bool open = open_store(m), whole = open && rebuild(m);
+        if (open && !whole && !fs_sim_is_off(m->disk)) {
+            throw_away(m);
+            fs_sim_die(m->disk);
+            continue;
+        }
         if (fs_sim_is_off(m->disk)) {
             if (open)
                 throw_away(m);
@@ -531,6 +584,8 @@ static bool run_seed(uint64_t seed, uint64_t crash_at, bool batches, bool verbos
         kept_all = live(m) == DEATH;
     }
     if (open_store(m)) {
+        while (!rebuild(m))
+            ;
         check_all(m, kept_all);
         throw_away(m);
     }
