@@ -29,12 +29,12 @@ rebuild_while_read() {
         rebuild_read "$2" && server_stop "$1" "$2" && store_check "$1" "$2"
 }
 
-# Killed while it rebuilds, twice, and stopped in good order once.
+# Killed while it rebuilds, twice, and stopped in good order once (which leaves the abort file: there is something to recover).
 rebuild_over_deaths() {
     local end
     rm -rf "$2/consumequeue"
-    for end in kill kill stop; do
-        server_start "$1" "$2" $REBUILD_SLOWLY && wait_until 30 rebuild_is_under_way "$2" && "server_$end" "$1" "$2" || return 1
+    for end in 'KILL 137' 'KILL 137' 'TERM 0'; do
+        server_start "$1" "$2" $REBUILD_SLOWLY && wait_until 30 rebuild_is_under_way "$2" && crocket_end "$2" $end || return 1
     done
     server_start "$1" "$2" && rebuild_read "$2" && server_stop "$1" "$2" && store_check "$1" "$2"
 }
