@@ -91,7 +91,8 @@ void keeper_step(struct store *s, bool force)
     int64_t now = clock_mono_ms(), written_to;
     if (__atomic_load_n(&s->dead, __ATOMIC_ACQUIRE))
         return;
-    if (!force && now - s->last_persist_ms < s->conf.flushIntervalConsumeQueue)
+    bool early = now - s->last_persist_ms < s->conf.flushIntervalConsumeQueue;
+    if (!force && early && !sync_is_due(s, now, clog_max(s->log)))
         return;
     s->last_persist_ms = now;
     if (s->compaction)
