@@ -134,7 +134,7 @@ struct cq_set {
     pthread_mutex_t check_lock;
 
     _Atomic(struct cq_table *) table;
-    size_t count;           /* of queues; under create */
+    _Atomic size_t count;   /* of queues; changed under create */
     pthread_mutex_t create; /* new queues */
     struct cq_slab *slabs;
     size_t slab_used;
