@@ -51,6 +51,16 @@ struct str topic_attribute(const struct topic_config *c, const char *name)
     return STR_NULL;
 }
 
+bool topic_is_batch(const struct topic_config *c)
+{
+    return str_eqz(topic_attribute(c, "queue.type"), "BatchCQ");
+}
+
+bool topic_is_compacted(const struct topic_config *c)
+{
+    return str_eqz(topic_attribute(c, "cleanup.policy"), "COMPACTION");
+}
+
 static struct topic_attribute *slot(struct topic_attribute *list, size_t n, struct str key)
 {
     for (size_t i = 0; i < n; i++)
@@ -87,6 +97,25 @@ static int alter_one(struct topic_attribute *list, size_t *n, struct str key, st
     return 0;
 }
 
+static bool has_both(const struct topic_config *c)
+{
+    return topic_is_batch(c) && topic_is_compacted(c);
+}
+
+/* A batch has no key of its own. Java's broker makes such a topic, takes batches for it and never gives them to
+ * anybody: it reads compaction topics only from their own log, where what has no key is left out. One that Java made
+ * may stay. */
+static int check_together(const struct topic_config *current, const struct topic_config *c, struct err *err)
+{
+    if (!has_both(c) || (current && has_both(current)))
+        return 0;
+    return err_set(
+        err, EINVAL,
+        "topic %.*s cannot have both queue.type=BatchCQ and cleanup.policy=COMPACTION: a batch has no key to "
+        "compact by; leave one of the two out",
+        STR_ARG(c->name));
+}
+
 static bool has_signs(const struct topic_config *c)
 {
     for (size_t i = 0; i < c->attribute_count; i++)
@@ -100,7 +129,7 @@ int topic_attributes_alter(struct arena *a, const struct topic_config *current, 
 {
     *out = *wanted;
     if (!has_signs(wanted))
-        return 0;
+        return check_together(current, out, err);
     size_t n = current ? current->attribute_count : 0;
     struct topic_attribute *list = arena_alloc(a, (n + wanted->attribute_count + 1) * sizeof *list);
     if (list == NULL)
@@ -112,5 +141,5 @@ int topic_attributes_alter(struct arena *a, const struct topic_config *current, 
             return -1;
     out->attributes = list;
     out->attribute_count = n;
-    return 0;
+    return check_together(current, out, err);
 }

@@ -23,6 +23,12 @@ static int take_topics(void *arg, struct arena *a, const struct json *doc, struc
                 m->file.path, STR_ARG(c.name));
             continue;
         }
+        if (topic_is_batch(&c) && topic_is_compacted(&c))
+            LOG(LOG_WARN, "broker",
+                "%s: topic %.*s has both queue.type=BatchCQ and cleanup.policy=COMPACTION: it is served like a batch "
+                "topic "
+                "and not compacted",
+                m->file.path, STR_ARG(c.name));
         if (topic_entry_set(m, &c) == NULL)
             return err_set(err, ENOMEM, "out of memory for the topics of %s", m->file.path);
     }

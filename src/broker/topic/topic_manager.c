@@ -223,8 +223,8 @@ struct topic_entry *topic_entry_set(struct topic_manager *m, const struct topic_
     atomic_store(&e->t.sys_flag, c->topic_sys_flag);
     atomic_store(&e->t.multi_tag, c->filter_type == TOPIC_FILTER_MULTI_TAG);
     atomic_store(&e->t.order, c->order);
-    e->t.batch = str_eqz(topic_attribute(c, "queue.type"), "BatchCQ");
-    atomic_store(&e->t.compacted, str_eqz(topic_attribute(c, "cleanup.policy"), "COMPACTION"));
+    e->t.batch = topic_is_batch(c);
+    atomic_store(&e->t.compacted, topic_is_compacted(c));
     if (atomic_load(&e->t.deleted)) {
         atomic_store(&e->t.deleted, false);
         m->live++;
@@ -269,7 +269,7 @@ static int check_config(const struct topic_config *c, struct err *err)
     bool long_name = str_starts(c->name, STR_LIT("%RETRY%")) || str_starts(c->name, STR_LIT("%DLQ%"));
     const char *why = name_illegal(c->name, long_name ? 255 : 127);
     if (why)
-        return err_set(err, EINVAL, "the topic name '%.*s' is no good: %s", STR_ARG(c->name), why);
+        return err_set(err, EINVAL, "the topic name '%.*s' %s", STR_ARG(c->name), why);
     if (c->read_queue_nums < 0 || c->read_queue_nums > TOPIC_MAX_QUEUES || c->write_queue_nums < 0 ||
         c->write_queue_nums > TOPIC_MAX_QUEUES)
         return err_set(err, EINVAL, "topic %.*s cannot have %d read and %d write queues; give numbers from 0 to %d",

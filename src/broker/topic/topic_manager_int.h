@@ -54,6 +54,8 @@ bool topic_mark_system(struct topic_manager *m, struct str name);
 
 /* topic_attributes.c: an attribute's value, null when the topic does not have it. */
 struct str topic_attribute(const struct topic_config *c, const char *name);
+bool topic_is_batch(const struct topic_config *c);
+bool topic_is_compacted(const struct topic_config *c);
 /* The attributes of a topic after an admin command: "+key" adds or changes, "-key" removes; a
  * change without signs is the new state. current NULL: the topic is new. The result lives in the arena. */
 int topic_attributes_alter(struct arena *a, const struct topic_config *current, const struct topic_config *wanted,

@@ -259,6 +259,9 @@ static void test_attributes(void **state)
     assert_int_equal(PUT("B", ATTRIBUTE("+queue.type", "BatchCQ")), 0);
     assert_true(find("B")->batch);
     assert_int_equal(PUT("B", ATTRIBUTE("+queue.type", "SimpleCQ")), -1);
+    /* A batch has no key to compact by. */
+    assert_int_equal(PUT("BC", ATTRIBUTE("+queue.type", "BatchCQ"), ATTRIBUTE("+cleanup.policy", "COMPACTION")), -1);
+    assert_null(find("BC"));
     again();
     assert_true(str_eqz(attribute("T", "queue.type"), "SimpleCQ"));
 }
