@@ -233,7 +233,8 @@ static int add_tables(struct rem_server *s, bool with_pull, struct err *err)
     if (!with_pull)
         return 0;
     return rem_server_add(s, pull_ops.ops, pull_ops.count, err) < 0 ||
-                   rem_server_add(s, pop_ops.ops, pop_ops.count, err) < 0
+                   rem_server_add(s, pop_ops.ops, pop_ops.count, err) < 0 ||
+                   rem_server_add(s, pop_peek_ops.ops, pop_peek_ops.count, err) < 0
                ? -1
                : 0;
 }

@@ -68,6 +68,9 @@ struct broker {
     atomic_bool waits; /* for queues that are being rebuilt: waiting.h */
 };
 
+/* How Java's refusals end. */
+#define FAQ "\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details."
+
 static inline struct broker *broker_of(struct rem_request *rq)
 {
     return rem_role(rq);
@@ -83,6 +86,7 @@ extern const struct broker_ops send_back_ops;             /* send_back.c: 36 */
 extern const struct broker_ops reply_ops;                 /* reply.c: 324, 325 */
 extern const struct broker_ops pull_ops;                  /* pull.c: 11, 361; main port only */
 extern const struct broker_ops pop_ops;                   /* pop_check.c: 200050, 200054, 200055; main port only */
+extern const struct broker_ops pop_peek_ops;              /* pop_peek.c: 200052; main port only */
 extern const struct broker_ops pop_ack_ops;               /* pop_ack.c: 200051, 200053, 200151 */
 extern const struct broker_ops assignment_ops;            /* assignment.c: 400, 401, 402 */
 extern const struct broker_ops client_ops;                /* client_requests.c: 34, 35, 46, 38 */

@@ -5,7 +5,6 @@
 #include "broker/broker_int.h"
 
 #define UNSUPPORTED(R)                                                                                                 \
-    R(PEEK_MESSAGE, "peeking, a pop that takes nothing, is not built yet")                                             \
     R(POP_ROLLBACK, "pops are not kept in RocksDB here")                                                               \
     R(UPDATE_AND_CREATE_STATIC_TOPIC, "static topics are not built yet")                                               \
     R(NOTIFY_MIN_BROKER_ID_CHANGE, "replication is not built yet")                                                     \

@@ -9,6 +9,7 @@
 #   java      JUnit suite of the Java client and admin API, also with binary headers
 #   go        suite of the Go client
 #   admin     the Java admin tool: its commands print what is there
+#   refusals  bad requests of every feature get the code and the text that clients know, and nothing else suffers
 #   filter    consumers that filter by SQL92
 #   filterserver  consumers that bring their own code, with the clients of older releases that can
 #   exchange  one store directory opened in turn by Java and by the server under test, after clean stops and after kill -9
@@ -27,7 +28,7 @@ E2E_DIR=$(cd "$(dirname "$0")" && pwd)
 . "$E2E_DIR/lib.sh"
 . "$E2E_DIR/oracle.sh"
 . "$E2E_DIR/crocket.sh"
-E2E_PARTS='java go admin filter filterserver exchange timer stream compaction restart rebuild kill'
+E2E_PARTS='java go admin refusals filter filterserver exchange timer stream compaction restart rebuild kill'
 for part in $E2E_PARTS; do . "$E2E_DIR/parts/$part.sh"; done
 
 kind=crocket

@@ -3,14 +3,14 @@
 
 #include "remoting/headers_admin.h"
 
-enum { PAGE_MAX = 2000 /* splitMetadataSize */, GROUP_NAME_MAX = 120 };
+enum { PAGE_MAX = 2000 /* splitMetadataSize */ };
 
 /* False: refused, answered. */
 static bool name_allowed(struct rem_request *rq, struct str name)
 {
     const char *why = name_illegal(name, GROUP_NAME_MAX);
     if (why)
-        rem_reply(rq, RESP_INVALID_PARAMETER, "The specified group: %.*s, %s", STR_ARG(name), why);
+        rem_reply(rq, RESP_INVALID_PARAMETER, "The specified group %s [%.*s]", why, STR_ARG(name));
     return why == NULL;
 }
 

@@ -109,7 +109,7 @@ bool broker_admin_topic_allowed(struct rem_request *rq, struct str topic)
     bool derived = str_starts(topic, STR_LIT("%RETRY%")) || str_starts(topic, STR_LIT("%DLQ%"));
     const char *why = name_illegal(topic, derived ? 255 : 127);
     if (why) {
-        rem_reply(rq, RESP_INVALID_PARAMETER, "The specified topic: %.*s, %s", STR_ARG(topic), why);
+        rem_reply(rq, RESP_INVALID_PARAMETER, "The specified topic %s [%.*s]", why, STR_ARG(topic));
         return false;
     }
     if (b->conf->validate_system_topic && topic_is_system(b->topics, topic)) {

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { GROUP_NAME_MAX = 255, FORBIDDEN_READ = 4 /* the bit of PERM_READ, as in Java */ };
+enum { FORBIDDEN_READ = 4 /* the bit of PERM_READ, as in Java */ };
 
 static const char *const predefined[] = {
     "TOOLS_CONSUMER",  "FILTERSRV_CONSUMER",    "SELF_TEST_C_GROUP", "CID_ONS-HTTP-PROXY",
@@ -241,7 +241,7 @@ static int check(struct str name, const struct json *config, struct err *err)
 {
     const char *why = name_illegal(name, GROUP_NAME_MAX);
     if (why)
-        return err_set(err, EINVAL, "the group name '%.*s' is no good: %s", STR_ARG(name), why);
+        return err_set(err, EINVAL, "the group name '%.*s' %s", STR_ARG(name), why);
     JSON_EACH(member, json_get(config, "attributes"))
     {
         struct str key = json_text(member->key);

@@ -10,6 +10,8 @@
 #include "remoting/body/data_version.h"
 #include <stdatomic.h>
 
+enum { GROUP_NAME_MAX = 255 };
+
 struct group {
     struct str name;
     atomic_bool consume_enable, consume_from_min_enable, consume_broadcast_enable, consume_orderly, notify_ids_changed,

@@ -86,6 +86,13 @@ void pop_count(struct broker *b, struct pop_group *g, enum pop_counter which, in
 enum put_status pop_log_add(struct broker *b, struct store_batch *batch, int32_t revive_queue, struct msg *m,
                             void *user);
 
+/* pop_check.c: whether a request may read topic t (NULL: there is none of that name) with the group. NULL: answered.
+ * doing: Java's word for it in the refusal. */
+struct pop_group *pop_allowed(struct rem_request *rq, struct topic *t, struct str topic, int32_t queue_id,
+                              struct str group, const char *doing);
+/* An answer that gives away nothing, with the header of one to a pop. */
+void pop_reply_begin(struct rem_request *rq, struct rem_frame *f, int32_t code, int64_t rest);
+
 /* pop_answer.c */
 void pop_checkpoint_parts(struct broker_loop *bl,
                           struct pop *p); /* puts the checkpoints; the answer follows. Takes p */

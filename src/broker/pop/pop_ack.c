@@ -27,12 +27,12 @@ struct pop_ack {
 static void answer(struct broker_loop *bl, struct pop_ack *a)
 {
     struct rem_frame f;
-    const char *remark = NULL;
-    int32_t code = a->failure == PUT_OK ? RESP_SUCCESS : put_failure(bl->broker, a->failure, &remark);
+    char remark[PUT_REMARK_MAX];
+    int32_t code = a->failure == PUT_OK ? RESP_SUCCESS : put_failure(bl->broker, a->failure, remark);
     if (rem_token_begin(&a->token, &f, code)) {
         if (a->change && code == RESP_SUCCESS)
             rem_schema_write(&change_invisible_resp_schema, &a->changed, &f);
-        rem_token_end(&a->token, &f, str_from(remark), STR_NULL);
+        rem_token_end(&a->token, &f, a->failure == PUT_OK ? STR_NULL : str_from(remark), STR_NULL);
     }
     free(a);
 }
@@ -160,10 +160,7 @@ static bool check(struct rem_request *rq, struct broker_loop *bl, const struct a
     struct broker *b = bl->broker;
     struct topic *t = broker_loop_topic(bl, h->topic);
     if (t == NULL) {
-        rem_reply(rq, RESP_TOPIC_NOT_EXIST,
-                  "topic[%.*s] not exist, apply first please! See https://rocketmq.apache.org/docs/bestPractice/06FAQ "
-                  "for further details.",
-                  STR_ARG(h->topic));
+        rem_reply(rq, RESP_TOPIC_NOT_EXIST, "topic[%.*s] not exist, apply first please! " FAQ, STR_ARG(h->topic));
         return false;
     }
     int queues = atomic_load_explicit(&t->read_queues, memory_order_relaxed);

@@ -28,9 +28,9 @@ void pop_answer_empty(struct broker_loop *bl, struct pop *p, int32_t code)
 
 static void answer_failed(struct pop *p)
 {
-    const char *remark;
+    char remark[PUT_REMARK_MAX];
     struct rem_frame f;
-    int32_t code = put_failure(p->broker, p->failure, &remark);
+    int32_t code = put_failure(p->broker, p->failure, remark);
     if (rem_token_begin(&p->token, &f, code))
         rem_token_end(&p->token, &f, str_from(remark), STR_NULL);
 }

@@ -7,18 +7,14 @@
 
 enum { TOO_LATE_MS = 500 };
 
-#define FAQ "See https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details."
-
-/* Topic and group of a request that may read them; NULL: answered. */
-static struct topic *allowed(struct rem_request *rq, struct broker_loop *bl, struct str topic, int32_t queue_id,
-                             struct str group, struct pop_group **out)
+struct pop_group *pop_allowed(struct rem_request *rq, struct topic *t, struct str topic, int32_t queue_id,
+                              struct str group, const char *doing)
 {
-    struct broker *b = bl->broker;
+    struct broker *b = broker_of(rq);
     if (!(b->conf->permission & PERM_READ)) {
-        rem_reply(rq, RESP_NO_PERMISSION, "the broker[%s] pop message is forbidden", b->conf->broker_ip1);
+        rem_reply(rq, RESP_NO_PERMISSION, "the broker[%s] %s message is forbidden", b->conf->broker_ip1, doing);
         return NULL;
     }
-    struct topic *t = broker_loop_topic(bl, topic);
     if (t == NULL) {
         rem_reply(rq, RESP_TOPIC_NOT_EXIST, "topic[%.*s] not exist, apply first please! " FAQ, STR_ARG(topic));
         return NULL;
@@ -40,16 +36,25 @@ static struct topic *allowed(struct rem_request *rq, struct broker_loop *bl, str
         return NULL;
     }
     if (!atomic_load_explicit(&g->consume_enable, memory_order_relaxed)) {
-        rem_reply(rq, RESP_NO_PERMISSION, "subscription group no permission, %s", g->name.ptr);
+        rem_reply(rq, RESP_NO_PERMISSION, "subscription group no permission, %.*s", STR_ARG(group));
         return NULL;
     }
-    *out = pop_table_group(b->pop->table, t->name, g->name, true);
-    if (*out == NULL || (*out)->holds == NULL) {
+    struct pop_group *out = pop_table_group(b->pop->table, t->name, g->name, true);
+    if (out == NULL || out->holds == NULL) {
         /* Out of memory, or somebody pops a retry topic itself. */
         rem_reply(rq, RESP_SYSTEM_ERROR, "topic %s cannot be popped", t->name.ptr);
         return NULL;
     }
-    return t;
+    return out;
+}
+
+/* The same for a handler on a loop, which has the topics at hand. NULL: answered. */
+static struct topic *allowed(struct rem_request *rq, struct broker_loop *bl, struct str topic, int32_t queue_id,
+                             struct str group, struct pop_group **out)
+{
+    struct topic *t = broker_loop_topic(bl, topic);
+    *out = pop_allowed(rq, t, topic, queue_id, group, "pop");
+    return *out ? t : NULL;
 }
 
 static struct pop *pop_new(struct rem_request *rq, struct topic *t, struct pop_group *g, int32_t queue_id,
@@ -73,15 +78,22 @@ static struct pop *pop_new(struct rem_request *rq, struct topic *t, struct pop_g
     return p;
 }
 
+void pop_reply_begin(struct rem_request *rq, struct rem_frame *f, int32_t code, int64_t rest)
+{
+    rem_reply_begin(rq, f, code);
+    rem_frame_i64(f, "popTime", 0);
+    rem_frame_i64(f, "invisibleTime", 0);
+    rem_frame_i64(f, "reviveQid", 0);
+    rem_frame_i64(f, "restNum", rest);
+}
+
 static void reply_late(struct rem_request *rq, struct broker *b)
 {
     struct rem_frame f;
-    rem_reply_begin(rq, &f, RESP_POLLING_TIMEOUT);
-    rem_frame_i64(&f, "popTime", 0);
-    rem_frame_i64(&f, "invisibleTime", 0);
-    rem_frame_i64(&f, "reviveQid", 0);
-    rem_frame_i64(&f, "restNum", 0);
-    rem_reply_end(rq, &f, STR_LIT("the pop message request is timeout too much"), STR_NULL);
+    const char *remark =
+        arena_printf(rem_arena(rq), "the broker[%s] pop message is timeout too much", b->conf->broker_ip1);
+    pop_reply_begin(rq, &f, RESP_POLLING_TIMEOUT, 0);
+    rem_reply_end(rq, &f, str_from(remark ? remark : "the pop message is timeout too much"), STR_NULL);
 }
 
 /* False: answered. */

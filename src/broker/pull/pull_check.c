@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "os/clock.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,11 +17,15 @@ enum {
     FORBIDDEN_SUBSCRIPTION = 5,
 };
 
-static void forbid(struct rem_request *rq, int type, const char *what, struct str name)
+static void forbid(struct rem_request *rq, int type, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void forbid(struct rem_request *rq, int type, const char *fmt, ...)
 {
     struct rem_frame f;
-    char text[512];
-    snprintf(text, sizeof text, "the %s[%.*s] pulling message is forbidden", what, STR_ARG(name));
+    char text[640];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
     rem_reply_begin(rq, &f, RESP_NO_PERMISSION);
     rem_frame_i64(&f, "forbiddenType", type);
     rem_reply_end(rq, &f, str_from(text), STR_NULL);
@@ -48,6 +53,11 @@ static bool is_latest(struct rem_request *rq, const struct pull_req *h, const st
     return true;
 }
 
+static void refuse_type(struct rem_request *rq, struct str type)
+{
+    rem_reply(rq, RESP_SYSTEM_ERROR, "The broker does not support consumer to filter message by %.*s", STR_ARG(type));
+}
+
 /* The filter of this pull: sent along, or known from the heartbeat. False: answered, and there is nothing to release.
  */
 static bool find_filter(struct rem_request *rq, struct broker *b, const struct pull_req *h, struct topic *t,
@@ -55,6 +65,11 @@ static bool find_filter(struct rem_request *rq, struct broker *b, const struct p
 {
     struct err err;
     if (h->sys_flag & SYS_SUBSCRIPTION) {
+        /* Whether the expression is right is not looked at then. */
+        if (!b->conf->enable_property_filter && h->subscription.len && !subscription_is_tag_type(h->expression_type)) {
+            refuse_type(rq, h->expression_type);
+            return false;
+        }
         if (message_filter_parse(out, b, t->name, h->consumer_group, h->subscription, h->expression_type,
                                  h->sub_version, &err) == 0)
             return true;
@@ -70,11 +85,13 @@ static bool find_filter(struct rem_request *rq, struct broker *b, const struct p
     }
     struct group *g = group_known(b->groups, h->consumer_group);
     if (g && !atomic_load(&g->consume_broadcast_enable) && info.model == MODEL_BROADCASTING) {
-        forbid(rq, FORBIDDEN_BROADCAST, "the consumer group by broadcasting", h->consumer_group);
+        forbid(rq, FORBIDDEN_BROADCAST, "the consumer group[%.*s] can not consume by broadcast way",
+               STR_ARG(h->consumer_group));
         return false;
     }
     if (group_forbidden(b->groups, h->consumer_group, t->name)) {
-        forbid(rq, FORBIDDEN_SUBSCRIPTION, "the consumer group for this topic", h->consumer_group);
+        forbid(rq, FORBIDDEN_SUBSCRIPTION, "the consumer group[%.*s] is forbidden for topic[%.*s]",
+               STR_ARG(h->consumer_group), STR_ARG(t->name));
         return false;
     }
     bool known;
@@ -96,8 +113,7 @@ static bool property_filter_allowed(struct rem_request *rq, const struct broker 
 {
     if (message_filter_is_tag(f) || b->conf->enable_property_filter)
         return true;
-    rem_reply(rq, RESP_SYSTEM_ERROR, "The broker does not support consumer to filter message by %.*s",
-              STR_ARG(f->subscription->type));
+    refuse_type(rq, f->subscription->type);
     message_filter_done(f);
     return false;
 }
@@ -105,21 +121,22 @@ static bool property_filter_allowed(struct rem_request *rq, const struct broker 
 static struct group *allowed_group(struct rem_request *rq, struct broker *b, const struct pull_req *h)
 {
     if (!(b->conf->permission & PERM_READ)) {
-        forbid(rq, FORBIDDEN_BROKER, "broker", str_from(b->address));
+        forbid(rq, FORBIDDEN_BROKER, "the broker[%s] pulling message is forbidden", b->conf->broker_ip1);
         return NULL;
     }
     if (rem_cmd(rq)->code == REQ_LITE_PULL_MESSAGE && !b->conf->lite_pull) {
-        forbid(rq, FORBIDDEN_BROKER, "broker (litePullMessageEnable=false)", str_from(b->address));
+        forbid(rq, FORBIDDEN_BROKER, "the broker[%s] for lite pull consumer is forbidden (litePullMessageEnable=false)",
+               b->conf->broker_ip1);
         return NULL;
     }
     struct group *g = group_find(b->groups, h->consumer_group);
     if (g == NULL) {
-        rem_reply(rq, RESP_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group [%.*s] does not exist",
+        rem_reply(rq, RESP_SUBSCRIPTION_GROUP_NOT_EXIST, "subscription group [%.*s] does not exist, " FAQ,
                   STR_ARG(h->consumer_group));
         return NULL;
     }
     if (!atomic_load_explicit(&g->consume_enable, memory_order_relaxed)) {
-        forbid(rq, FORBIDDEN_GROUP, "subscription group, consumption is switched off: ", g->name);
+        forbid(rq, FORBIDDEN_GROUP, "subscription group no permission, %.*s", STR_ARG(h->consumer_group));
         return NULL;
     }
     return g;
@@ -129,20 +146,17 @@ static struct topic *allowed_topic(struct rem_request *rq, struct broker_loop *b
 {
     struct topic *t = broker_loop_topic(bl, h->topic);
     if (t == NULL) {
-        rem_reply(rq, RESP_TOPIC_NOT_EXIST,
-                  "topic[%.*s] not exist, apply first please! See https://rocketmq.apache.org/docs/bestPractice/06FAQ "
-                  "for further details.",
-                  STR_ARG(h->topic));
+        rem_reply(rq, RESP_TOPIC_NOT_EXIST, "topic[%.*s] not exist, apply first please! " FAQ, STR_ARG(h->topic));
         return NULL;
     }
     if (!(atomic_load_explicit(&t->perm, memory_order_relaxed) & PERM_READ)) {
-        forbid(rq, FORBIDDEN_TOPIC, "topic", t->name);
+        forbid(rq, FORBIDDEN_TOPIC, "the topic[%s] pulling message is forbidden", t->name.ptr);
         return NULL;
     }
     int queues = atomic_load_explicit(&t->read_queues, memory_order_relaxed);
     if (h->queue_id < 0 || h->queue_id >= queues) {
-        rem_reply(rq, RESP_INVALID_PARAMETER, "queueId[%d] is illegal, topic:[%.*s] has %d read queues", h->queue_id,
-                  STR_ARG(t->name), queues);
+        rem_reply(rq, RESP_INVALID_PARAMETER, "queueId[%d] is illegal, topic:[%s] topicConfig.readQueueNums:[%d]",
+                  h->queue_id, t->name.ptr, queues);
         return NULL;
     }
     return t;

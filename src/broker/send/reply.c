@@ -132,8 +132,8 @@ static void put(struct rem_request *rq, struct reply *r, struct topic *t, const 
         r->queue_offset = result.queue_offset;
         r->msg_id_len = msg_id_format(r->msg_id, &r->b->store_host, result.end_offset - result.bytes);
     } else {
-        const char *why;
-        put_failure(r->b, status, &why);
+        char why[PUT_REMARK_MAX];
+        put_failure(r->b, status, why);
         LOG_LIMITED(LOG_WARN, "broker", "a reply on topic %.*s was not stored: %s", STR_ARG(t->name), why);
     }
 }

@@ -20,8 +20,6 @@
 
 enum { PARKED_MAX = 200000, BATCH_ENTRIES_MAX = 4096, CLIENT_SENDS_MAX_RECONSUME = 121 };
 
-#define FAQ "See https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details."
-
 /* Region and trace switch stand in every answer to a send: the Java client reads them without asking whether they are
  * there. */
 static void reply_begin(struct rem_request *rq, struct broker *b, struct rem_frame *f, int32_t code)
@@ -122,30 +120,35 @@ static void answer(struct broker_loop *bl, struct pending_send *p, int32_t code,
 }
 
 /* What a put that is not stored is answered with. */
-int32_t put_failure(struct broker *b, enum put_status status, const char **remark)
+int32_t put_failure(struct broker *b, enum put_status status, char remark[PUT_REMARK_MAX])
 {
+    const char *why = NULL;
     switch (status) {
     case PUT_CREATE_FILE_FAILED:
-        *remark = "create mapped file failed, server is busy or broken.";
+        snprintf(remark, PUT_REMARK_MAX, "create mapped file failed, server is busy or broken.");
         return RESP_SYSTEM_ERROR;
     case PUT_MESSAGE_ILLEGAL:
     case PUT_PROPERTIES_SIZE_EXCEEDED:
-        *remark = "the message is illegal, maybe msg body or properties length not matched. msg body length limit "
-                  "maxMessageSize (4194304 by default), msg properties length limit 32KB.";
+        snprintf(
+            remark, PUT_REMARK_MAX,
+            "the message is illegal, maybe msg body or properties length not matched. msg body length limit %lldB, "
+            "msg properties length limit 32KB.",
+            (long long)b->store_conf->maxMessageSize);
         return RESP_MESSAGE_ILLEGAL;
     case PUT_SERVICE_NOT_AVAILABLE:
-        *remark = store_not_writable(b->store);
-        if (*remark == NULL)
-            *remark = "service not available now. It may be caused by one of the following reasons: the "
-                      "broker's disk is full, messages are put to the slave, or the store is stopping.";
+        why = store_not_writable(b->store);
+        snprintf(remark, PUT_REMARK_MAX, "%s",
+                 why ? why
+                     : "service not available now. It may be caused by one of the following reasons: the broker's disk "
+                       "is full, messages are put to the slave, or the store is stopping.");
         return RESP_SERVICE_NOT_AVAILABLE;
     case PUT_PAGE_CACHE_BUSY:
-        *remark = store_busy(b->store);
-        if (*remark == NULL)
-            *remark = "[PC_SYNCHRONIZED]broker busy, start flow control for a while";
+        why = store_busy(b->store);
+        snprintf(remark, PUT_REMARK_MAX, "%s",
+                 why ? why : "[PC_SYNCHRONIZED]broker busy, start flow control for a while");
         return RESP_SYSTEM_BUSY;
     default:
-        *remark = "UNKNOWN_ERROR: the message was not stored";
+        snprintf(remark, PUT_REMARK_MAX, "UNKNOWN_ERROR: the message was not stored");
         return RESP_SYSTEM_ERROR;
     }
 }
@@ -174,9 +177,9 @@ static void send_done(struct broker_loop *bl, struct loop_put *put, const struct
     struct pending_send *p = pending_of(put);
     struct broker *b = bl->broker;
     if (r->status != PUT_OK) {
-        const char *remark;
+        char remark[PUT_REMARK_MAX];
         struct rem_frame f;
-        int32_t code = put_failure(b, r->status, &remark);
+        int32_t code = put_failure(b, r->status, remark);
         if (rem_token_begin(&p->token, &f, code)) {
             rem_frame_fields(&f, buf_str(&bl->answer_stamp[bl->broker->conf->trace_on]));
             rem_token_end(&p->token, &f, str_from(remark), STR_NULL);
@@ -227,7 +230,7 @@ static struct topic *send_topic(struct rem_request *rq, struct broker_loop *bl, 
     bool long_name = str_starts(h->topic, STR_LIT("%RETRY%")) || str_starts(h->topic, STR_LIT("%DLQ%"));
     const char *why = name_illegal(h->topic, long_name ? 255 : 127);
     if (why) {
-        refuse(rq, b, RESP_INVALID_PARAMETER, "the topic [%.*s] is no good: %s", STR_ARG(h->topic), why);
+        refuse(rq, b, RESP_INVALID_PARAMETER, "The specified topic %s [%.*s]", why, STR_ARG(h->topic));
         return NULL;
     }
     if (topic_send_forbidden(h->topic)) {
@@ -369,6 +372,17 @@ static bool has_needed_key(struct rem_request *rq, struct broker_loop *bl, struc
     return false;
 }
 
+/* A level that is no number: Java's broker fails on it. A dead letter's does not count. */
+static bool has_good_level(struct rem_request *rq, struct broker *b, const struct topic *t, const struct seen *s)
+{
+    int32_t level;
+    if (s->delay.len == 0 || t->dlq || str_to_i32(s->delay, &level))
+        return true;
+    refuse(rq, b, RESP_SYSTEM_ERROR, "the delay level '%.*s' of the message to topic %s is no number",
+           STR_ARG(s->delay), t->name.ptr);
+    return false;
+}
+
 static struct pending_send *pending_for(struct rem_request *rq, struct broker_loop *bl, struct topic *t,
                                         int32_t queue_id, const struct seen *s)
 {
@@ -427,7 +441,7 @@ static void send_one(struct rem_request *rq, struct broker_loop *bl, const struc
     }
     struct seen s;
     look(h->properties, &s);
-    if (!has_needed_key(rq, bl, t, &s))
+    if (!has_needed_key(rq, bl, t, &s) || !has_good_level(rq, b, t, &s))
         return;
     char id[32];
     complete(&bl->scratch, buf_str(&bl->stamp[bl->broker->conf->trace_on]), h->properties, &s);
@@ -571,8 +585,8 @@ static void send_batch(struct rem_request *rq, struct broker_loop *bl, const str
     }
     /* The limit of one message holds for the batch as a whole, as in Java. */
     if (rem_body(rq).len > (size_t)b->store_conf->maxMessageSize) {
-        const char *remark;
-        int32_t code = put_failure(b, PUT_MESSAGE_ILLEGAL, &remark);
+        char remark[PUT_REMARK_MAX];
+        int32_t code = put_failure(b, PUT_MESSAGE_ILLEGAL, remark);
         refuse(rq, b, code, "%s", remark);
         return;
     }

@@ -10,8 +10,6 @@
 
 enum { VERSION_SENDS_MAX = 121 /* from 3.4.9 on clients say how often they want to try */ };
 
-#define FAQ "See https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details."
-
 static const char *status_name(enum put_status status)
 {
     static const char *const names[] = {

@@ -84,7 +84,8 @@ void topic_set_order(struct topic_manager *m, const struct str *names, size_t n)
 /* autoCreateTopicEnable, when it changes while the broker runs. */
 void topic_set_auto_create(struct topic_manager *m, bool on);
 
-/* Why a topic or group name is no good, or NULL. max: 127 or 255 (topics), 120 (groups). */
+/* What is wrong with a topic or group name, to stand behind "The specified topic" (Java's text), or NULL. max: 127 or
+ * 255 (topics), GROUP_NAME_MAX (groups). */
 const char *name_illegal(struct str name, size_t max);
 bool topic_is_system(struct topic_manager *m, struct str name);
 bool topic_send_forbidden(struct str name); /* SCHEDULE_TOPIC_XXXX and the like */

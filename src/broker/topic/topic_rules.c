@@ -35,14 +35,12 @@ static bool legal_char(char c)
 const char *name_illegal(struct str name, size_t max)
 {
     if (str_blank(name))
-        return "it is blank";
+        return "is blank.";
     for (size_t i = 0; i < name.len; i++)
         if (!legal_char(name.ptr[i]))
-            return "it has illegal characters, only ^[%|a-zA-Z0-9_-]+$ are allowed";
+            return "contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$";
     if (name.len > max)
-        return max <= 120   ? "it is longer than 120 characters"
-               : max <= 127 ? "it is longer than 127 characters"
-                            : "it is longer than 255 characters";
+        return max <= 127 ? "is longer than topic max length." : "is longer than 255 characters.";
     return NULL;
 }
 

@@ -95,12 +95,12 @@ static void commit_and_wait(struct rem_request *rq, const struct msg_view *half)
     struct store_msg put;
     struct put_result r;
     struct topic *t;
-    const char *remark;
+    char remark[PUT_REMARK_MAX];
     bool whole = final_message(b, half, &put, &t, &changed);
     enum put_status status = whole ? store_put(b->store, &put, &r) : PUT_MESSAGE_ILLEGAL;
     buf_free(&changed);
     if (status != PUT_OK && status != PUT_FLUSH_DISK_TIMEOUT) {
-        int32_t code = put_failure(b, status, &remark);
+        int32_t code = put_failure(b, status, remark);
         rem_reply(rq, code, "%s", remark);
         return;
     }

@@ -232,7 +232,6 @@ static void test_every_code_has_an_answer(void **state)
         REQ_AUTH_CREATE_USER,
         REQ_AUTH_LIST_ACL,
         REQ_SET_COMMITLOG_READ_MODE,
-        REQ_PEEK_MESSAGE,
         REQ_UPDATE_AND_CREATE_STATIC_TOPIC,
     };
     for (size_t i = 0; i < sizeof unsupported / sizeof unsupported[0]; i++) {

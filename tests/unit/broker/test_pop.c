@@ -102,6 +102,38 @@ static void prepare(const char *topic, int n)
         send_message(c, topic, "0", "", "body");
 }
 
+static int32_t peek(const char *topic, const char *queue, const char *max)
+{
+    return ASK(c, REQ_PEEK_MESSAGE, "consumerGroup", "G", "topic", topic, "queueId", queue, "maxMsgNums", max);
+}
+
+static void test_peeking_takes_nothing(void **state)
+{
+    struct msg_view v;
+    prepare("T", 3);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(peek("T", "-1", "2"), RESP_SUCCESS);
+        assert_int_equal(messages(c, &v), 2);
+        assert_int_equal(v.m.queue_offset, 1);
+        assert_true(str_eqz(rem_ext(&c->answer, "restNum"), "3"));
+        assert_true(str_eqz(c->answer.remark, "FOUND"));
+    }
+    assert_int_equal(pop("T", "G", "2", "60000", "0"), RESP_SUCCESS);
+    assert_int_equal(messages(c, &v), 2);
+    assert_int_equal(peek("T", "0", "2"), RESP_SUCCESS);
+    assert_int_equal(messages(c, &v), 1);
+    assert_int_equal(v.m.queue_offset, 2);
+    assert_int_equal(pop("T", "G", "2", "60000", "0"), RESP_SUCCESS);
+    assert_int_equal(peek("T", "0", "2"), RESP_PULL_NOT_FOUND);
+    assert_true(str_eqz(rem_ext(&c->answer, "restNum"), "0"));
+    assert_true(str_eqz(c->answer.remark, "NO_MESSAGE_IN_QUEUE"));
+    send_message(c, "T", "0", "", "body");
+    assert_int_equal(peek("T", "0", "0"), RESP_PULL_NOT_FOUND);
+    assert_true(str_eqz(rem_ext(&c->answer, "restNum"), "1"));
+    assert_int_equal(peek("T", "1", "2"), RESP_INVALID_PARAMETER);
+    assert_int_equal(peek("None", "0", "2"), RESP_TOPIC_NOT_EXIST);
+}
+
 static void test_given_once(void **state)
 {
     struct msg_view v;
@@ -314,6 +346,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_given_once),
+        TEST(test_peeking_takes_nothing),
         TEST(test_comes_back),
         TEST(test_restart),
         TEST(test_offsets_come_from_the_log),

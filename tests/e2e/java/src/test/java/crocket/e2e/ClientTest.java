@@ -27,6 +27,7 @@ import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
 import org.apache.rocketmq.remoting.protocol.route.BrokerData;
+import org.apache.rocketmq.remoting.protocol.subscription.SubscriptionGroupConfig;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 import org.junit.jupiter.api.AfterEach;
 
@@ -149,6 +150,14 @@ abstract class ClientTest {
                 return false;
             }
         });
+    }
+
+    /** A new subscription group. */
+    static String newGroup() throws Exception {
+        SubscriptionGroupConfig config = new SubscriptionGroupConfig();
+        config.setGroupName(unique("group"));
+        admin().createAndUpdateSubscriptionGroupConfig(brokerAddress(), config);
+        return config.getGroupName();
     }
 
     static byte[] bytes(String text) {

@@ -223,7 +223,7 @@ final class ConsumeScenarios {
             pops = new PopRequests();
             test.closeLater(pops::shutdown);
             topic = newTopic(1);
-            group = pops.newGroup();
+            group = ClientTest.newGroup();
             sendNumbered(topic, 1, "p", 6);
             List<MessageExt> popped = pops.popAll(topic, group, 6, 60_000);
             pops.ack(topic, group, popped.get(0));
@@ -284,7 +284,7 @@ final class ConsumeScenarios {
             pops = new PopRequests();
             test.closeLater(pops::shutdown);
             topic = newTopic(1);
-            group = pops.newGroup();
+            group = ClientTest.newGroup();
             sendNumbered(topic, 1, "o", 4);
             eventually("the first two", () -> pop("one").getPopStatus() == PopStatus.FOUND);
             // Java's broker saves what is under way every five seconds.
@@ -325,7 +325,7 @@ final class ConsumeScenarios {
         void before() throws Exception {
             PopRequests pops = new PopRequests();
             test.closeLater(pops::shutdown);
-            String group = pops.newGroup();
+            String group = ClientTest.newGroup();
             topic = newTopic(2);
             admin().setMessageRequestMode(pops.broker, topic, group, MessageRequestMode.POP, 0, 10_000);
             DefaultMQPushConsumer consumer = test.newPushConsumer(group);

@@ -1,9 +1,7 @@
 package crocket.e2e;
 
-import static crocket.e2e.ClientTest.admin;
 import static crocket.e2e.ClientTest.brokerAddress;
 import static crocket.e2e.ClientTest.eventually;
-import static crocket.e2e.ClientTest.unique;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.ArrayList;
@@ -27,12 +25,9 @@ import org.apache.rocketmq.remoting.protocol.header.ExtraInfoUtil;
 import org.apache.rocketmq.remoting.protocol.header.NotificationRequestHeader;
 import org.apache.rocketmq.remoting.protocol.header.PollingInfoRequestHeader;
 import org.apache.rocketmq.remoting.protocol.header.PopMessageRequestHeader;
-import org.apache.rocketmq.remoting.protocol.subscription.SubscriptionGroupConfig;
 
 /** The requests that pop consumption is made of, sent by the client's own remoting layer. */
 final class PopRequests {
-    static final int POP_MESSAGE = 200050;
-    static final int ACK_MESSAGE = 200051;
     static final int POLLING_INFO = 200055;
     static final long CALL_MS = 30_000;
 
@@ -49,13 +44,6 @@ final class PopRequests {
 
     void shutdown() {
         api.shutdown();
-    }
-
-    String newGroup() throws Exception {
-        SubscriptionGroupConfig config = new SubscriptionGroupConfig();
-        config.setGroupName(unique("pop_group"));
-        admin().createAndUpdateSubscriptionGroupConfig(broker, config);
-        return config.getGroupName();
     }
 
     static PopMessageRequestHeader popHeader(String topic, String group, int max, long invisible, long poll) {
@@ -119,11 +107,6 @@ final class PopRequests {
     void ack(String topic, String group, MessageExt message) throws Exception {
         AckResult result = api.ackMessageAsync(broker, ackHeader(topic, group, message), CALL_MS).get();
         assertEquals(AckStatus.OK, result.getStatus());
-    }
-
-    int code(int request, org.apache.rocketmq.remoting.CommandCustomHeader header) throws Exception {
-        RemotingCommand command = RemotingCommand.createRequestCommand(request, header);
-        return api.invoke(broker, command, CALL_MS).get().getCode();
     }
 
     boolean notification(String topic, String group, long poll) throws Exception {

@@ -3,8 +3,10 @@ package crocket.e2e;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -21,12 +23,18 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageConst;
+import org.apache.rocketmq.common.message.MessageDecoder;
 import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueueAssignment;
 import org.apache.rocketmq.common.message.MessageRequestMode;
-import org.apache.rocketmq.remoting.protocol.header.AckMessageRequestHeader;
+import org.apache.rocketmq.remoting.protocol.RemotingCommand;
+import org.apache.rocketmq.remoting.protocol.RequestCode;
+import org.apache.rocketmq.remoting.protocol.ResponseCode;
 import org.apache.rocketmq.remoting.protocol.header.ExtraInfoUtil;
 import org.apache.rocketmq.remoting.protocol.header.NotificationRequestHeader;
+import org.apache.rocketmq.remoting.protocol.header.PeekMessageRequestHeader;
 import org.apache.rocketmq.remoting.protocol.header.PopMessageRequestHeader;
+import org.apache.rocketmq.remoting.protocol.heartbeat.MessageModel;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -62,7 +70,7 @@ class PopTest extends ClientTest {
     @Test
     void pushConsumerInPopModeGetsEachMessageOnce() throws Exception {
         String topic = newTopic(4);
-        String group = pops.newGroup();
+        String group = newGroup();
         Received received = new Received();
         popConsumer(topic, group, (messages, context) -> {
             received.addAll(messages);
@@ -79,7 +87,7 @@ class PopTest extends ClientTest {
     @Test
     void pushConsumersShareTheQueues() throws Exception {
         String topic = newTopic(2);
-        String group = pops.newGroup();
+        String group = newGroup();
         Received first = new Received();
         Received second = new Received();
         for (Received received : List.of(first, second)) {
@@ -100,7 +108,7 @@ class PopTest extends ClientTest {
     @Test
     void whatAListenerCannotHandleComesAgain() throws Exception {
         String topic = newTopic(1);
-        String group = pops.newGroup();
+        String group = newGroup();
         AtomicInteger tries = new AtomicInteger();
         Received again = new Received();
         popConsumer(topic, group, (messages, context) -> {
@@ -123,7 +131,7 @@ class PopTest extends ClientTest {
     @Test
     void anUnacknowledgedMessageComesBackAndAnAcknowledgedOneDoesNot() throws Exception {
         String topic = newTopic(2);
-        String group = pops.newGroup();
+        String group = newGroup();
         sendNumbered(topic, 2, "m", 10);
         List<MessageExt> first = pops.popAll(topic, group, 10, 10_000);
         Set<String> left = new HashSet<>();
@@ -151,7 +159,7 @@ class PopTest extends ClientTest {
     @Test
     void anotherInvisibleTimeCountsFromNow() throws Exception {
         String topic = newTopic(1);
-        String group = pops.newGroup();
+        String group = newGroup();
         producer().send(message(topic, "changed"));
         MessageExt message = pops.popAll(topic, group, 1, 60_000).get(0);
         pops.change(topic, group, message, 8_000);
@@ -167,7 +175,7 @@ class PopTest extends ClientTest {
     @Test
     void theHandleOfAnotherTimeAcknowledges() throws Exception {
         String topic = newTopic(1);
-        String group = pops.newGroup();
+        String group = newGroup();
         producer().send(message(topic, "changed"));
         MessageExt message = pops.popAll(topic, group, 1, 60_000).get(0);
         String handle = pops.change(topic, group, message, 3_000);
@@ -179,7 +187,7 @@ class PopTest extends ClientTest {
     @Test
     void severalAreAcknowledgedAtOnce() throws Exception {
         String topic = newTopic(1);
-        String group = pops.newGroup();
+        String group = newGroup();
         sendNumbered(topic, 1, "batch", 6);
         List<MessageExt> popped = pops.popAll(topic, group, 6, 10_000);
         List<String> handles = new ArrayList<>();
@@ -198,7 +206,7 @@ class PopTest extends ClientTest {
     @Test
     void aPopWaitsForMessages() throws Exception {
         String topic = newTopic(2);
-        String group = pops.newGroup();
+        String group = newGroup();
         pops.expectNothing(topic, group, 200);
         CompletableFuture<PopResult> held = pops.popLater(PopRequests.popHeader(topic, group, 8, 60_000, 20_000));
         eventually("a pop that waits", () -> pops.waiting(topic, group) == 1);
@@ -212,7 +220,7 @@ class PopTest extends ClientTest {
     @Test
     void notificationsTellThatThereIsSomething() throws Exception {
         String topic = newTopic(2);
-        String group = pops.newGroup();
+        String group = newGroup();
         assertFalse(pops.notification(topic, group, 200));
         NotificationRequestHeader header = new NotificationRequestHeader();
         header.setConsumerGroup(group);
@@ -231,7 +239,7 @@ class PopTest extends ClientTest {
     @Test
     void tagsAreFiltered() throws Exception {
         String topic = newTopic(1);
-        String group = pops.newGroup();
+        String group = newGroup();
         for (String tag : List.of("a", "b", "a", "c")) {
             producer().send(new org.apache.rocketmq.common.message.Message(topic, tag, bytes("tag " + tag)));
         }
@@ -252,7 +260,7 @@ class PopTest extends ClientTest {
     @Test
     void orderedPopsBlockTheQueue() throws Exception {
         String topic = newTopic(1);
-        String group = pops.newGroup();
+        String group = newGroup();
         sendNumbered(topic, 1, "o", 4);
         PopMessageRequestHeader header = PopRequests.popHeader(topic, group, 2, 60_000, 300);
         header.setOrder(true);
@@ -289,35 +297,100 @@ class PopTest extends ClientTest {
         assertEquals("o-2", text(rest.getMsgFoundList().get(0).getBody()));
     }
 
+    private static List<MessageExt> peek(String topic, String group, int max) throws Exception {
+        PeekMessageRequestHeader header = new PeekMessageRequestHeader();
+        header.setTopic(topic);
+        header.setConsumerGroup(group);
+        header.setQueueId(-1);
+        header.setMaxMsgNums(max);
+        RemotingCommand request = RemotingCommand.createRequestCommand(RequestCode.PEEK_MESSAGE, header);
+        RemotingCommand answer = pops.api.invoke(pops.broker, request, PopRequests.CALL_MS).get();
+        if (answer.getCode() == ResponseCode.PULL_NOT_FOUND) {
+            assertEquals("NO_MESSAGE_IN_QUEUE", answer.getRemark());
+            return List.of();
+        }
+        assertEquals(ResponseCode.SUCCESS, answer.getCode(), answer.getRemark());
+        return MessageDecoder.decodes(ByteBuffer.wrap(answer.getBody()));
+    }
+
+    private static List<String> bodies(List<MessageExt> messages) {
+        List<String> bodies = new ArrayList<>();
+        messages.forEach(message -> bodies.add(text(message.getBody())));
+        return bodies;
+    }
+
     @Test
-    void badRequestsAreRefused() throws Exception {
+    void peekingTakesNothing() throws Exception {
         String topic = newTopic(1);
-        String group = pops.newGroup();
-        assertEquals(17, pops.code(PopRequests.POP_MESSAGE, PopRequests.popHeader(unique("missing"), group, 1, 60_000, 0)));
-        assertEquals(29, pops.code(PopRequests.POP_MESSAGE, PopRequests.popHeader(topic, group, 33, 60_000, 0)));
-        PopMessageRequestHeader header = PopRequests.popHeader(topic, group, 1, 60_000, 0);
-        header.setQueueId(1);
-        assertEquals(29, pops.code(PopRequests.POP_MESSAGE, header));
-        header = PopRequests.popHeader(topic, group, 1, 60_000, 0);
-        assertEquals(210, pops.code(PopRequests.POP_MESSAGE, header));
-        header.setBornTime(System.currentTimeMillis() - 10_000);
-        assertEquals(210, pops.code(PopRequests.POP_MESSAGE, header));
-        producer().send(message(topic, "one"));
-        MessageExt message = pops.popAll(topic, group, 1, 60_000).get(0);
-        AckMessageRequestHeader ack = PopRequests.ackHeader(topic, group, message);
-        ack.setExtraInfo("garbage");
-        assertEquals(1, pops.code(PopRequests.ACK_MESSAGE, ack));
-        ack = PopRequests.ackHeader(topic, group, message);
-        ack.setOffset(5L);
-        assertEquals(208, pops.code(PopRequests.ACK_MESSAGE, ack));
-        ack = PopRequests.ackHeader(topic, group, message);
-        ack.setQueueId(7);
-        assertEquals(13, pops.code(PopRequests.ACK_MESSAGE, ack));
-        ack = PopRequests.ackHeader(topic, group, message);
-        ack.setTopic(unique("missing"));
-        assertEquals(17, pops.code(PopRequests.ACK_MESSAGE, ack));
-        pops.ack(topic, group, message);
-        // Again, and with the handle of a pop long ago: accepted, as nothing can be said against it.
-        pops.ack(topic, group, message);
+        String group = newGroup();
+        assertEquals(List.of(), peek(topic, group, 8));
+        sendNumbered(topic, 1, "m", 3);
+        for (int i = 0; i < 2; i++) {
+            assertEquals(List.of("m-0", "m-1", "m-2"), bodies(peek(topic, group, 8)));
+            assertEquals(List.of("m-0", "m-1"), bodies(peek(topic, group, 2)));
+        }
+        List<MessageExt> popped = new ArrayList<>();
+        eventually("two messages", () -> {
+            PopResult result = pops.pop(PopRequests.popHeader(topic, group, 2, 2_000, 1_000));
+            if (result.getPopStatus() == PopStatus.FOUND) {
+                popped.addAll(result.getMsgFoundList());
+            }
+            return !popped.isEmpty();
+        });
+        assertEquals(List.of("m-0", "m-1"), bodies(popped));
+        assertEquals(List.of("m-2"), bodies(peek(topic, group, 8)));
+        pops.ack(topic, group, popped.get(0));
+        // What was not acknowledged is seen where it waits to be given again.
+        eventually("the message in the retry topic", () -> peek(topic, group, 8).size() == 2);
+        for (MessageExt message : peek(topic, group, 8)) {
+            assertEquals(text(message.getBody()).equals("m-1") ? "%RETRY%" + group + "_" + topic : topic, message.getTopic());
+        }
+        assertEquals(List.of("m-1", "m-2"), sorted(bodies(pops.popAll(topic, group, 2, 60_000))));
+        assertEquals(List.of(), peek(topic, group, 8));
+    }
+
+    @Test
+    void theBrokerDividesQueues() throws Exception {
+        String topic = newTopic(4);
+        String group = newGroup();
+        admin().setMessageRequestMode(pops.broker, topic, group, MessageRequestMode.PULL, 0, 10_000);
+        Received received = new Received();
+        for (int i = 0; i < 2; i++) {
+            DefaultMQPushConsumer consumer = newPushConsumer(group);
+            consumer.setInstanceName(unique("member"));
+            consumer.setClientRebalance(false);
+            consumer.subscribe(topic, "*");
+            consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+                received.addAll(messages);
+                return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+            });
+            consumer.start();
+        }
+        eventually("two members", () -> admin().examineConsumerConnectionInfo(group).getConnectionSet().size() == 2);
+        List<String> ids = new ArrayList<>();
+        admin().examineConsumerConnectionInfo(group).getConnectionSet().forEach(connection -> ids.add(connection.getClientId()));
+        ids.sort(null);
+        assertEquals(List.of("0 PULL", "1 PULL"), assigned(topic, group, ids.get(0), "AVG"));
+        assertEquals(List.of("2 PULL", "3 PULL"), assigned(topic, group, ids.get(1), "AVG"));
+        assertEquals(List.of("1 PULL", "3 PULL"), assigned(topic, group, ids.get(1), "AVG_BY_CIRCLE"));
+        assertEquals(List.of(), assigned(topic, group, "somebody else", "AVG"));
+        received.expectExactly(sendNumbered(topic, 4, "divided", 40));
+        for (MessageExt message : received.snapshot()) {
+            assertNull(PopRequests.handle(message), "a message that was popped");
+        }
+        admin().setMessageRequestMode(pops.broker, topic, group, MessageRequestMode.POP, 0, 10_000);
+        assertEquals(List.of("-1 POP"), assigned(topic, group, ids.get(0), "AVG"));
+        assertEquals(List.of("-1 POP"), assigned(topic, group, ids.get(1), "AVG"));
+    }
+
+    private static List<String> assigned(String topic, String group, String clientId, String strategy) throws Exception {
+        List<String> queues = new ArrayList<>();
+        Set<MessageQueueAssignment> answer = admin().getDefaultMQAdminExtImpl().getMqClientInstance().getMQClientAPIImpl()
+            .queryAssignment(pops.broker, topic, group, clientId, strategy, MessageModel.CLUSTERING, 10_000);
+        if (answer != null) {
+            answer.forEach(assignment -> queues.add(assignment.getMessageQueue().getQueueId() + " " + assignment.getMode()));
+        }
+        queues.sort(null);
+        return queues;
     }
 }

@@ -16,7 +16,6 @@ import java.util.Set;
 import org.apache.rocketmq.client.common.ClientErrorCode;
 import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
-import org.apache.rocketmq.client.impl.CommunicationMode;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
@@ -28,7 +27,6 @@ import org.apache.rocketmq.common.message.MessageDecoder;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageId;
 import org.apache.rocketmq.remoting.protocol.ResponseCode;
-import org.apache.rocketmq.remoting.protocol.header.SendMessageRequestHeader;
 import org.junit.jupiter.api.Test;
 
 class SyncSendTest extends ClientTest {
@@ -204,18 +202,6 @@ class SyncSendTest extends ClientTest {
     }
 
     @Test
-    void refusesSystemTopic() {
-        MQBrokerException refusal = assertThrows(MQBrokerException.class, () -> sendUnchecked("SCHEDULE_TOPIC_XXXX"));
-        assertEquals(ResponseCode.NO_PERMISSION, refusal.getResponseCode());
-    }
-
-    @Test
-    void refusesTopicNameWithIllegalCharacters() {
-        MQBrokerException refusal = assertThrows(MQBrokerException.class, () -> sendUnchecked("bad topic!"));
-        assertEquals(ResponseCode.INVALID_PARAMETER, refusal.getResponseCode());
-    }
-
-    @Test
     void readOnlyTopicIsReadableAndBytesAreKept() throws Exception {
         String topic = newTopic(1);
         byte[] body = new byte[256];
@@ -225,25 +211,5 @@ class SyncSendTest extends ClientTest {
         producer().send(new Message(topic, body), queue(topic, 0));
         admin().createAndUpdateTopicConfig(brokerAddress(), new TopicConfig(topic, 1, 1, PermName.PERM_READ));
         assertArrayEquals(body, readAll(topic, 1).get(0).getBody());
-    }
-
-    /** A send without the checks that the client makes first. */
-    private static void sendUnchecked(String topic) throws Exception {
-        SendMessageRequestHeader header = new SendMessageRequestHeader();
-        header.setProducerGroup("raw_producer");
-        header.setTopic(topic);
-        header.setDefaultTopic("TBW102");
-        header.setDefaultTopicQueueNums(4);
-        header.setQueueId(0);
-        header.setSysFlag(0);
-        header.setBornTimestamp(System.currentTimeMillis());
-        header.setFlag(0);
-        header.setProperties("");
-        header.setReconsumeTimes(0);
-        header.setUnitMode(false);
-        header.setBatch(false);
-        header.setBrokerName(Target.BROKER);
-        producer().getDefaultMQProducerImpl().getMqClientFactory().getMQClientAPIImpl().sendMessage(brokerAddress(), Target.BROKER,
-            message(topic, "m"), header, 5_000, CommunicationMode.SYNC, null, producer().getDefaultMQProducerImpl());
     }
 }

@@ -12,24 +12,14 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.LocalTransactionState;
-import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.producer.SendStatus;
 import org.apache.rocketmq.client.producer.TransactionListener;
 import org.apache.rocketmq.client.producer.TransactionMQProducer;
 import org.apache.rocketmq.client.producer.TransactionSendResult;
 import org.apache.rocketmq.common.message.Message;
-import org.apache.rocketmq.common.message.MessageAccessor;
 import org.apache.rocketmq.common.message.MessageConst;
-import org.apache.rocketmq.common.message.MessageDecoder;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.sysflag.MessageSysFlag;
-import org.apache.rocketmq.remoting.RemotingClient;
-import org.apache.rocketmq.remoting.netty.NettyClientConfig;
-import org.apache.rocketmq.remoting.netty.NettyRemotingClient;
-import org.apache.rocketmq.remoting.protocol.RemotingCommand;
-import org.apache.rocketmq.remoting.protocol.RequestCode;
-import org.apache.rocketmq.remoting.protocol.ResponseCode;
-import org.apache.rocketmq.remoting.protocol.header.EndTransactionRequestHeader;
 import org.junit.jupiter.api.Test;
 
 /** Transactional messages. The server searches for undecided ones every 2 s (parts/java.sh). */
@@ -166,46 +156,6 @@ class TransactionTest extends ClientTest {
         assertTrue(System.currentTimeMillis() - begin >= 8_900, "asked too early");
         assertEquals("patient", text(found.getBody()));
         assertEquals(1, decisions.timesAsked("patient"));
-    }
-
-    /** What a raw request gets that says how the transaction ends; the client itself never waits for an answer. */
-    private RemotingCommand end(RemotingClient client, SendResult sent, long logOffset, String group, long queueOffset, int how)
-        throws Exception {
-        EndTransactionRequestHeader header = new EndTransactionRequestHeader();
-        header.setProducerGroup(group);
-        header.setCommitLogOffset(logOffset);
-        header.setTranStateTableOffset(queueOffset);
-        header.setCommitOrRollback(how);
-        header.setMsgId(sent.getMsgId());
-        return client.invokeSync(brokerAddress(), RemotingCommand.createRequestCommand(RequestCode.END_TRANSACTION, header), 15_000);
-    }
-
-    @Test
-    void badEndsAreRefused() throws Exception {
-        String topic = newTopic(1);
-        String group = unique("producer");
-        RemotingClient client = new NettyRemotingClient(new NettyClientConfig());
-        client.start();
-        closeLater(client::shutdown);
-        Message message = message(topic, "prepared");
-        MessageAccessor.putProperty(message, MessageConst.PROPERTY_TRANSACTION_PREPARED, "true");
-        MessageAccessor.putProperty(message, MessageConst.PROPERTY_PRODUCER_GROUP, group);
-        SendResult sent = newProducer().send(message, queue(topic, 0));
-        long logOffset = MessageDecoder.decodeMessageId(sent.getOffsetMsgId()).getOffset();
-        int commit = MessageSysFlag.TRANSACTION_COMMIT_TYPE;
-        RemotingCommand answer = end(client, sent, logOffset, group + "x", sent.getQueueOffset(), commit);
-        assertEquals(ResponseCode.SYSTEM_ERROR, answer.getCode());
-        assertEquals("The producer group wrong", answer.getRemark());
-        answer = end(client, sent, logOffset, group, sent.getQueueOffset() + 1, commit);
-        assertEquals(ResponseCode.SYSTEM_ERROR, answer.getCode());
-        assertEquals("The transaction state table offset wrong", answer.getRemark());
-        // An offset beyond the log's end is not tried: there Java's broker answers nothing at all.
-        SendResult plain = producer().send(message(topic, "plain"), queue(topic, 0));
-        long foreign = MessageDecoder.decodeMessageId(plain.getOffsetMsgId()).getOffset();
-        assertEquals(ResponseCode.SYSTEM_ERROR, end(client, plain, foreign, group, plain.getQueueOffset(), commit).getCode());
-        answer = end(client, sent, logOffset, group, sent.getQueueOffset(), MessageSysFlag.TRANSACTION_ROLLBACK_TYPE);
-        assertEquals(ResponseCode.SUCCESS, answer.getCode());
-        assertEquals(List.of("plain"), sortedBodies(readAll(topic, 1)));
     }
 
     @Test
