@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"sort"
 	"strings"
 	"sync"
 	"testing"
@@ -199,5 +200,75 @@ func TestPullFromOffset(t *testing.T) {
 	}
 	if len(result.GetMessageExts()) != 5 {
 		t.Fatalf("pulled %d messages instead of 5", len(result.GetMessageExts()))
+	}
+}
+
+func newPullConsumer(t *testing.T, group, topic string, selector consumer.MessageSelector) rocketmq.PullConsumer {
+	t.Helper()
+	c, err := rocketmq.NewPullConsumer(consumer.WithNameServer([]string{nameServer()}), consumer.WithGroupName(group),
+		consumer.WithInstance(unique("instance")), consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),
+		consumer.WithMaxReconsumeTimes(1))
+	must(t, err)
+	must(t, c.Subscribe(topic, selector))
+	must(t, c.Start())
+	return c
+}
+
+// poll polls until done; all that comes ends the same way. What the client could not end for it had just lost the queue comes again.
+func poll(t *testing.T, c rocketmq.PullConsumer, result consumer.ConsumeResult, what string, done func(got *received) bool) []string {
+	t.Helper()
+	got := &received{}
+	eventually(t, what, func() bool {
+		request, err := c.Poll(context.Background(), 200*time.Millisecond)
+		if err == nil {
+			got.add(request.GetMsgList()...)
+			c.ACK(context.Background(), request, result)
+		}
+		return done(got)
+	})
+	var bodies []string
+	for _, body := range got.bodies() {
+		if len(bodies) == 0 || body != bodies[len(bodies)-1] {
+			bodies = append(bodies, body)
+		}
+	}
+	return bodies
+}
+
+func expectBodies(t *testing.T, got, wanted []string) {
+	t.Helper()
+	wanted = append([]string(nil), wanted...)
+	sort.Strings(wanted)
+	if strings.Join(got, "\n") != strings.Join(wanted, "\n") {
+		t.Fatalf("received %d bodies %.200q, wanted %d %.200q", len(got), got, len(wanted), wanted)
+	}
+}
+
+func TestPollingConsumerFiltersAndSendsBack(t *testing.T) {
+	t.Parallel()
+	topic := newTopic(t, 1)
+	group := unique("group")
+	createTopic(t, "%RETRY%"+group, 1)
+	p := newProducer(t)
+	send := func(body, tag string) {
+		_, err := p.SendSync(context.Background(), primitive.NewMessage(topic, []byte(body)).WithTag(tag))
+		must(t, err)
+	}
+	c := newPullConsumer(t, group, topic, consumer.MessageSelector{Type: consumer.TAG, Expression: "a || c"})
+	defer func() { _ = c.Shutdown() }()
+	send("bad", "a")
+	expectBodies(t, poll(t, c, consumer.ConsumeRetryLater, "a message", func(got *received) bool { return got.count() >= 1 }),
+		[]string{"bad"})
+	for i := 0; i < 9; i++ {
+		send(fmt.Sprintf("m-%d", i), []string{"a", "b", "c"}[i%3])
+	}
+	expectBodies(t, poll(t, c, consumer.ConsumeSuccess, "6 messages", func(got *received) bool { return got.count() >= 6 }),
+		[]string{"m-0", "m-2", "m-3", "m-5", "m-6", "m-8"})
+	// After the ten seconds of the level it comes to the group's retry topic.
+	retried := collect(t, "%RETRY%"+group, consumer.MessageSelector{})
+	eventually(t, "the message that was sent back", func() bool { return retried.count() == 1 })
+	message := retried.snapshot()[0]
+	if string(message.Body) != "bad" || message.ReconsumeTimes != 1 || message.GetProperty(primitive.PropertyRetryTopic) != topic {
+		t.Fatalf("sent back: %s", message.String())
 	}
 }

@@ -14,7 +14,7 @@ part_go() {
         transactionOpBatchInterval=500 ||
         { fail 'go: the server starts'; return; }
     if (cd "$E2E_WORK" && HOME=$E2E_BUILD/home CROCKET_E2E_NAMESRV=$NAMESRV CROCKET_E2E_BROKER=$E2E_BROKER \
-        CROCKET_E2E_BROKER_ADDR=127.0.0.1:$BROKER_PORT "$E2E_BUILD/go-client.test" -test.v -test.timeout 300s) >"$log" 2>&1; then
+        CROCKET_E2E_BROKER_ADDR=127.0.0.1:$BROKER_PORT "$E2E_BUILD/go-client.test" -test.v -test.parallel 8 -test.timeout 300s) >"$log" 2>&1; then
         pass "go: suite of rocketmq-client-go v2" "$(grep -c '^--- PASS' "$log") tests, $(($(seconds) - begin)) s"
     else
         fail "go: suite of rocketmq-client-go v2" "log: $log"
