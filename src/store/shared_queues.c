@@ -348,7 +348,7 @@ int sq_each(const struct fs *fs, const char *dir, int (*fn)(void *arg, const str
         char *text;
         size_t n;
         int64_t base, end;
-        bool ended, damaged;
+        bool ended, damaged = false;
         if (strlen(names[i]) != NAME_DIGITS || !str_to_i64(str_from(names[i]), &base))
             continue;
         int len = snprintf(path, sizeof path, "%s/%s", dir, names[i]);

@@ -214,7 +214,7 @@ struct topic_entry *topic_entry_set(struct topic_manager *m, const struct topic_
         free(config);
         return NULL;
     }
-    free(e->config);
+    struct topic_config *before = e->config; /* c may have views of it */
     e->config = config;
     e->t.system = e->t.system || topic_is_system(m, c->name);
     atomic_store(&e->t.perm, c->perm);
@@ -230,6 +230,7 @@ struct topic_entry *topic_entry_set(struct topic_manager *m, const struct topic_
         m->live++;
         atomic_fetch_add(&m->generation, 1);
     }
+    free(before);
     return e;
 }
 
