@@ -267,7 +267,7 @@ static void the_brokers_rules_hold(void **state)
                                 STR_LIT("{\"groupName\":\"GID\",\"consumeEnable\":false}"), NULL),
                      RESP_SUCCESS);
     assert_int_equal(pull(&s, 0), RESP_NO_PERMISSION);
-    expect_remark(s.filter, "forbidden");
+    expect_remark(s.filter, "subscription group no permission, GID");
     expect_field(s.filter, "forbiddenType", "2");
     make_group(s.broker, "GID");
     assert_int_equal(pull(&s, 0), RESP_SUCCESS);
