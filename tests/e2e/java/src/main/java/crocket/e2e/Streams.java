@@ -63,6 +63,10 @@ public final class Streams {
                 program.reader.updateConsumeOffset(queue, arguments.number("commit"));
                 program.reader.getDefaultMQPullConsumerImpl().getOffsetStore().persist(queue);
                 program.reader.getDefaultMQPullConsumerImpl().getOffsetStore().persistAll(new HashSet<>(Arrays.asList(queue)));
+                // It is sent one way, and perhaps not yet.
+                for (int i = 0; i < 500 && program.reader.fetchConsumeOffset(queue, true) != arguments.number("commit"); i++) {
+                    Thread.sleep(20);
+                }
             }
             if (arguments.number("committed", -1) >= 0) {
                 long found = program.reader.fetchConsumeOffset(queue, true);

@@ -25,6 +25,7 @@ import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.client.trace.TraceContext;
@@ -178,7 +179,15 @@ final class OperatorScenarios {
             List<MessageQueue> queues = List.of(queue(topic, 0), queue(topic, 1));
             consumer.assign(queues);
             for (MessageQueue queue : queues) {
-                consumer.seek(queue, consumer.offsetForTimestamp(queue, time));
+                // The connection of a client that has just begun can still be replaced by another of its own threads.
+                eventually("the offset of a time", () -> {
+                    try {
+                        consumer.seek(queue, consumer.offsetForTimestamp(queue, time));
+                        return true;
+                    } catch (MQClientException e) {
+                        return false;
+                    }
+                });
             }
             eventually("the messages since then", () -> {
                 received.addAll(consumer.poll(500));
@@ -329,7 +338,7 @@ final class OperatorScenarios {
             List<MessageExt> found;
             try {
                 found = admin().queryMessage(TopicValidator.RMQ_SYS_TRACE_TOPIC, id, 64, 0, Long.MAX_VALUE).getMessageList();
-            } catch (org.apache.rocketmq.client.exception.MQClientException e) {
+            } catch (MQClientException e) {
                 return false;
             }
             for (MessageExt record : found) {
