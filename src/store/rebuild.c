@@ -273,7 +273,8 @@ static void run(void *arg)
     struct store *s = arg;
     struct rebuild *b = s->rebuild;
     while (goes_on(b)) {
-        int64_t wait = rebuild_step(s), rate = rate_of(s);
+        /* Before the step: a limit that is lifted during it ends the wait that was computed with the old one. */
+        int64_t rate = rate_of(s), wait = rebuild_step(s);
         for (; wait > 0 && goes_on(b) && rate_of(s) == rate; wait -= LOOK_MS)
             waker_wait(&b->waker, wait < LOOK_MS ? wait : LOOK_MS);
     }
