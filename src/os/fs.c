@@ -129,7 +129,7 @@ bool fs_parent(const char *path, char *out, size_t size)
     return true;
 }
 
-static int sync_parent(const struct fs *fs, const char *path)
+int fs_sync_name(const struct fs *fs, const char *path)
 {
     char dir[PATH_SIZE];
     if (!fs_parent(path, dir, sizeof dir))
@@ -153,7 +153,7 @@ int fs_replace(const struct fs *fs, const char *path, const void *data, size_t n
     if (r == 0)
         r = fs->rename(fs, tmp, path);
     if (r == 0)
-        return sync_parent(fs, path);
+        return fs_sync_name(fs, path);
     fs->unlink(fs, tmp);
     return r;
 }

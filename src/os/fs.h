@@ -114,6 +114,8 @@ int64_t fs_nonzero_end(const struct fs *fs, int fd, int64_t at, int64_t end);
 int fs_mkdirs(const struct fs *fs, const char *path);
 /* The directory a path lies in: everything before the last slash, "." without one. False when out is too small. */
 bool fs_parent(const char *path, char *out, size_t size);
+/* The name of the file, made before, survives the loss of power. 0 or a negative errno value. */
+int fs_sync_name(const struct fs *fs, const char *path);
 /* Replaces the file: temporary name, write, sync, rename, sync of the directory. */
 int fs_replace(const struct fs *fs, const char *path, const void *data, size_t n);
 /* The whole file in malloc'd memory (one NUL behind it); -EFBIG above max. */

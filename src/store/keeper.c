@@ -24,6 +24,11 @@ static bool sync_is_due(const struct store *s, int64_t now, int64_t log_end)
     return log_end - s->last_sync_end >= SYNC_BYTES && since >= (pause > SYNC_AT_LEAST_MS ? pause : SYNC_AT_LEAST_MS);
 }
 
+bool keeper_is_behind(const struct store *s)
+{
+    return clog_max(s->log) - __atomic_load_n(&s->last_sync_end, __ATOMIC_RELAXED) >= SYNC_BYTES;
+}
+
 /* Every mark is a value that was true before this call: a crash in between makes the next start read a little more. */
 static void write_checkpoint(struct store *s, int64_t log_mark, int64_t queues_mark, int64_t queues_time)
 {
@@ -121,5 +126,5 @@ void keeper_step(struct store *s, bool force)
     write_checkpoint(s, clog_flushed(s->log), written_to, time);
     s->last_sync_ms = clock_mono_ms();
     s->sync_took_ms = s->last_sync_ms - now;
-    s->last_sync_end = log_end;
+    __atomic_store_n(&s->last_sync_end, log_end, __ATOMIC_RELAXED);
 }

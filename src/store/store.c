@@ -312,7 +312,8 @@ static void flusher_loop(void *arg)
         flusher_step(s);
         last = clock_mono_ms();
         /* The checkpoint can follow: under full load there is much between two of the keeper's rounds. */
-        waker_wake(&s->keeper_wake);
+        if (keeper_is_behind(s))
+            waker_wake(&s->keeper_wake);
     }
 }
 

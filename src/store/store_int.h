@@ -98,8 +98,8 @@ struct store {
     int64_t read_ahead_from;        /* where the last reading ahead began; atomic */
     int64_t resident_from;          /* atomic: the log from here on was written by this process */
     int64_t memory_bytes;           /* of this machine */
-    int64_t last_persist_ms, last_sync_ms, sync_took_ms;              /* keeper only, monotonic */
-    int64_t last_sync_end;                                            /* keeper only: log position of the last sync */
+    int64_t last_persist_ms, last_sync_ms, sync_took_ms; /* keeper only, monotonic */
+    int64_t last_sync_end; /* log position of the last sync; the keeper's, read by the flusher */
     int64_t index_flushed_end, index_flushed_ms, index_flush_took_ms; /* dispatcher only */
     int clean_now;                          /* atomic: rounds of cleaning still to run whatever the hour */
     int64_t last_clean_ms, cleaned_log_min; /* keeper only */
@@ -215,6 +215,8 @@ void dispatcher_flush(struct store *s);   /* makes the index durable, if the log
 void keeper_note_recovered(struct store *s);
 /* The entries of all records below this log offset are in queue files, durably, in a store that is being rebuilt. */
 void keeper_note_rebuilt(struct store *s, int64_t queues_mark);
+/* There is so much log behind the last checkpoint that the next should not wait. Any thread. */
+bool keeper_is_behind(const struct store *s);
 void keeper_step(struct store *s,
                  bool force);       /* writes queues and, when it is time (or force), syncs and checkpoints */
 int preparer_step(struct store *s); /* next segment, closing of removed ones */

@@ -74,30 +74,14 @@ static int write_file(const struct fs *fs, const char *path, struct str text)
     return r;
 }
 
-/* The folder of the path, "." when it names none. */
-static void folder_of(const char *path, char dir[PATH_SIZE])
-{
-    snprintf(dir, PATH_SIZE, "%s", path);
-    char *slash = strrchr(dir, '/');
-    if (slash == NULL)
-        snprintf(dir, PATH_SIZE, ".");
-    else
-        slash[slash == dir] = '\0';
-}
-
-int config_file_sync_name(const char *path)
-{
-    char dir[PATH_SIZE];
-    folder_of(path, dir);
-    return fs_real()->sync_dir(fs_real(), dir);
-}
-
 int config_file_make_folder(const char *path)
 {
+    const struct fs *fs = fs_real();
     char dir[PATH_SIZE];
-    folder_of(path, dir);
-    int r = fs_mkdirs(fs_real(), dir);
-    return r ? r : config_file_sync_name(dir);
+    if (!fs_parent(path, dir, sizeof dir))
+        return -ENAMETOOLONG;
+    int r = fs_mkdirs(fs, dir);
+    return r ? r : fs_sync_name(fs, dir);
 }
 
 int config_file_save(const char *path, struct str text, struct err *err)
@@ -120,7 +104,7 @@ int config_file_save(const char *path, struct str text, struct err *err)
             r = fs->rename(fs, tmp, path);
     }
     if (r == 0)
-        r = config_file_sync_name(path);
+        r = fs_sync_name(fs, path);
     return r < 0 ? err_sys(err, -r, "cannot save the configuration file %s", path) : 0;
 }
 

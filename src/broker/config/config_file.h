@@ -19,8 +19,6 @@ int config_file_save(const char *path, struct str text, struct err *err);
 
 /* Makes the folder that the file is to stand in, durably. 0 or a negative errno value. */
 int config_file_make_folder(const char *path);
-/* The file's name survives the loss of power. 0 or a negative errno value. */
-int config_file_sync_name(const char *path);
 
 /* Saves in the background: soon after the first change, and not so often that saving takes much of the machine. */
 struct config_saver;

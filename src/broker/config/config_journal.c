@@ -158,7 +158,7 @@ int config_journal_sync(struct config_journal *j, int handle)
         return 0;
     int r = fs_real()->datasync(fs_real(), handle);
     if (r == 0 && !j->named) {
-        r = config_file_sync_name(j->path);
+        r = fs_sync_name(fs_real(), j->path);
         j->named = r == 0;
     }
     return r;
