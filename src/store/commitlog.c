@@ -37,6 +37,7 @@ bool clog_add_segment(struct commitlog *log, struct log_segment *seg)
     }
     if (ok) {
         log->segs[log->count] = seg;
+        log->open += seg->map != NULL;
         __atomic_store_n(&log->count, log->count + 1, __ATOMIC_RELAXED);
         __atomic_store_n(&log->tail, seg, __ATOMIC_RELEASE);
     }
@@ -74,10 +75,30 @@ const struct log_dirs *clog_dirs(const struct commitlog *log)
     return &log->dirs;
 }
 
+/* The segment holding the offset, its file open or not. */
+static struct log_segment *hold(struct commitlog *log, int64_t offset, bool *open)
+{
+    struct log_segment *seg = NULL;
+    pthread_mutex_lock(&log->table_lock);
+    if (log->count && offset >= log->segs[0]->base) {
+        size_t i = (size_t)((offset - log->segs[0]->base) / log->segment_size);
+        if (i < log->count)
+            seg = log->segs[i];
+    }
+    if (seg) {
+        seg_retain(seg);
+        seg->used = true;
+        *open = seg->map != NULL;
+    }
+    pthread_mutex_unlock(&log->table_lock);
+    return seg;
+}
+
 void clog_file_path(struct commitlog *log, int64_t offset, char *out, size_t size)
 {
     int64_t base = offset - offset % log->segment_size;
-    struct log_segment *seg = clog_pin(log, offset);
+    bool open;
+    struct log_segment *seg = hold(log, offset, &open);
     snprintf(out, size, "%s/%020" PRId64, seg ? seg->dir->path : log->dirs.items[0].path, base);
     if (seg)
         seg_release(seg);
@@ -88,19 +109,27 @@ size_t clog_segments(const struct commitlog *log)
     return __atomic_load_n(&log->count, __ATOMIC_RELAXED);
 }
 
-struct log_segment *clog_pin(struct commitlog *log, int64_t offset)
+int clog_pin_open(struct commitlog *log, int64_t offset, struct log_segment **out)
 {
-    struct log_segment *seg = NULL;
-    pthread_mutex_lock(&log->table_lock);
-    if (log->count && offset >= log->segs[0]->base) {
-        size_t i = (size_t)((offset - log->segs[0]->base) / log->segment_size);
-        if (i < log->count)
-            seg = log->segs[i];
-    }
-    if (seg)
-        seg_retain(seg);
-    pthread_mutex_unlock(&log->table_lock);
-    return seg;
+    bool open;
+    struct log_segment *seg = hold(log, offset, &open);
+    int r = seg == NULL ? -ENOENT : open ? 0 : clog_open_again(seg);
+    if (r && seg)
+        seg_release(seg);
+    *out = r ? NULL : seg;
+    return r;
+}
+
+struct log_segment *clog_pin(struct commitlog *log, int64_t offset, bool may_block, bool *closed)
+{
+    bool open;
+    struct log_segment *seg = hold(log, offset, &open);
+    bool ready = seg && (open || (may_block && clog_open_again(seg) == 0));
+    if (closed)
+        *closed = seg && !ready;
+    if (seg && !ready)
+        seg_release(seg);
+    return ready ? seg : NULL;
 }
 
 void seg_retain(struct log_segment *seg)
@@ -266,8 +295,9 @@ int clog_sync(struct commitlog *log, int64_t target)
     if (earlier)
         return earlier;
     while (from < target) {
-        struct log_segment *seg = clog_pin(log, from);
-        if (seg == NULL) {
+        struct log_segment *seg;
+        int r = clog_pin_open(log, from, &seg);
+        if (r == -ENOENT) {
             /* Removed by the cleaner before it was flushed: nothing of it is left to lose. */
             int64_t min = clog_min(log);
             if (min <= from)
@@ -275,7 +305,9 @@ int clog_sync(struct commitlog *log, int64_t target)
             from = min;
             continue;
         }
-        int r = MUTANT(NO_LOG_SYNC) ? 0 : log->fs->datasync(log->fs, seg->fd);
+        if (r)
+            return r;
+        r = MUTANT(NO_LOG_SYNC) ? 0 : log->fs->datasync(log->fs, seg->fd);
         from = end_of(seg);
         seg_release(seg);
         if (r)
@@ -291,9 +323,10 @@ ssize_t clog_read(struct commitlog *log, int64_t offset, void *buf, size_t n)
     int64_t max = clog_max(log);
     if (offset >= max)
         return 0;
-    struct log_segment *seg = clog_pin(log, offset);
-    if (seg == NULL)
-        return -ENOENT;
+    struct log_segment *seg;
+    int r = clog_pin_open(log, offset, &seg);
+    if (r)
+        return r;
     int64_t end = end_of(seg) < max ? end_of(seg) : max;
     if ((int64_t)n > end - offset)
         n = (size_t)(end - offset);

@@ -7,6 +7,8 @@
  * each segment or sendfile. The segment after the last is made ready beforehand by clog_prepare, never inside an
  * append.
  *
+ * A log of many files keeps only some of them open and mapped; the others are opened when somebody reads them.
+ *
  * Ownership: the log owns its segments; whoever pins one keeps it mapped and open until seg_release, also when it is
  * removed meanwhile. Threads: clog_append, clog_ensure_next by the holder of the append lock; clog_prepare,
  * clog_reclaim by one background thread; clog_sync by the flusher; clog_remove_first by the cleaner; the rest from any
@@ -26,10 +28,11 @@ struct log_segment {
     struct commitlog *log;
     int64_t base; /* log offset of the first byte */
     int64_t size;
-    int fd;
+    int fd;              /* -1 and no map: its file is closed, which it never is while pinned */
     struct log_dir *dir; /* where its file is */
     const uint8_t *map;
     int refs;       /* atomic; one is the log's own */
+    bool used;      /* under the log's lock: pinned since it was last looked at as one to close */
     int64_t zeroed; /* atomic: the file's blocks below were written once (clog_prewrite) */
     struct log_segment *next_dead;
 };
@@ -37,9 +40,9 @@ struct log_segment {
 enum { CLOG_TAIL_RESERVE = 8 }; /* the blank record's place at the end of each segment */
 
 /* Loads the files of the folders (made when absent) without looking into them: the end is the end of the last file
- * until clog_set_end. dirs, read_only: see log_dirs.h. */
+ * until clog_set_end. dirs, read_only: see log_dirs.h. keep_open: about how many files are open at most. */
 int clog_open(struct commitlog **out, const struct fs *fs, const char *dirs, const char *read_only,
-              int64_t segment_size, struct err *err);
+              int64_t segment_size, size_t keep_open, struct err *err);
 void clog_close(struct commitlog *log); /* nothing may be pinned any more */
 
 int64_t clog_min(const struct commitlog *log);     /* offset of the first byte there */
@@ -52,8 +55,9 @@ const struct log_dirs *clog_dirs(const struct commitlog *log);
 void clog_file_path(struct commitlog *log, int64_t offset, char *out, size_t size);
 size_t clog_segments(const struct commitlog *log);
 
-/* The segment holding the offset, pinned; NULL when there is none. */
-struct log_segment *clog_pin(struct commitlog *log, int64_t offset);
+/* The segment holding the offset, pinned, with its file open. NULL: there is none, or (*closed, which may be NULL) its
+ * file is closed and may_block is false, or it cannot be opened. */
+struct log_segment *clog_pin(struct commitlog *log, int64_t offset, bool may_block, bool *closed);
 void seg_retain(struct log_segment *seg);
 void seg_release(struct log_segment *seg);
 

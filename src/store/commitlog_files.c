@@ -11,7 +11,7 @@
 #include "store/commitlog_int.h"
 #include "store/mutant.h"
 
-enum { PATH_SIZE = 4096, NAME_LEN = 20, WIPE_SHORT = 1 << 20 };
+enum { PATH_SIZE = 4096, NAME_LEN = 20, WIPE_SHORT = 1 << 20, CLOSE_AT_ONCE = 8 };
 
 static void segment_path(const struct log_dir *dir, int64_t base, char out[PATH_SIZE])
 {
@@ -28,43 +28,143 @@ static void free_segment(struct log_segment *seg)
     free(seg);
 }
 
-/* Opens (create: makes) and maps the segment at base. */
-static int open_segment(struct commitlog *log, struct log_dir *dir, int64_t base, bool create, struct log_segment **out)
+/* Opens (create: makes) and maps the segment's file. */
+static int open_file(const struct log_segment *seg, bool create, int *out_fd, void **out_map)
 {
+    const struct commitlog *log = seg->log;
     const struct fs *fs = log->fs;
+    struct log_dir *dir = seg->dir;
     char path[PATH_SIZE];
-    segment_path(dir, base, path);
-    struct log_segment *seg = calloc(1, sizeof *seg);
-    if (seg == NULL)
-        return -ENOMEM;
-    *seg = (struct log_segment){.log = log, .base = base, .size = log->segment_size, .dir = dir, .refs = 1};
-    int r = seg->fd = fs->open(fs, path, FS_WRITE | (create ? FS_CREATE | FS_TRUNCATE : 0));
-    if ((r == -EROFS || r == -EACCES) && dir->read_only)
-        r = seg->fd = fs->open(fs, path, FS_READ);
-    if (r >= 0 && create) {
+    segment_path(dir, seg->base, path);
+    int fd = fs->open(fs, path, FS_WRITE | (create ? FS_CREATE | FS_TRUNCATE : 0));
+    if ((fd == -EROFS || fd == -EACCES) && dir->read_only)
+        fd = fs->open(fs, path, FS_READ);
+    int r = fd < 0 ? fd : 0;
+    if (r == 0 && create) {
         /* Full size first: a crash leaves an empty or a whole file, which every reader of the directory understands. */
-        r = fs->truncate(fs, seg->fd, seg->size);
+        r = fs->truncate(fs, fd, seg->size);
         if (r == 0)
-            r = fs->allocate(fs, seg->fd, seg->size);
+            r = fs->allocate(fs, fd, seg->size);
         if (r == 0)
-            r = fs->datasync(fs, seg->fd);
+            r = fs->datasync(fs, fd);
         if (r == 0 && !MUTANT(NO_SEGMENT_NAME_SYNC))
             r = fs->sync_dir(fs, dir->path);
     }
-    if (r >= 0) {
-        void *map;
-        r = fs->map(fs, seg->fd, (size_t)seg->size, false, &map);
-        if (r == 0)
-            seg->map = map;
-    }
+    if (r == 0)
+        r = fs->map(fs, fd, (size_t)seg->size, false, out_map);
     if (r < 0) {
-        if (create && seg->fd >= 0)
+        if (create && fd >= 0)
             fs->unlink(fs, path);
-        free_segment(seg);
+        if (fd >= 0)
+            fs->close(fs, fd);
         return r;
     }
+    *out_fd = fd;
+    return 0;
+}
+
+static struct log_segment *new_segment(struct commitlog *log, struct log_dir *dir, int64_t base)
+{
+    struct log_segment *seg = calloc(1, sizeof *seg);
+    if (seg)
+        *seg =
+            (struct log_segment){.log = log, .base = base, .size = log->segment_size, .dir = dir, .fd = -1, .refs = 1};
+    return seg;
+}
+
+/* With its file, for one that is not in the table yet. */
+static int open_segment(struct commitlog *log, struct log_dir *dir, int64_t base, bool create, struct log_segment **out)
+{
+    struct log_segment *seg = new_segment(log, dir, base);
+    void *map = NULL;
+    int r = seg ? open_file(seg, create, &seg->fd, &map) : -ENOMEM;
+    if (r) {
+        free(seg);
+        return r;
+    }
+    seg->map = map;
     *out = seg;
     return 0;
+}
+
+/* ---- files closed while nobody reads them
+ * ---------------------------------------------------------------------------------- */
+
+/* Not one that somebody holds, nor one with what this process wrote and did not sync: errors are told to the open file.
+ */
+static bool may_close(const struct commitlog *log, const struct log_segment *seg)
+{
+    bool durable = !__atomic_load_n(&log->loaded, __ATOMIC_ACQUIRE) || seg->base + seg->size <= clog_flushed(log);
+    return seg->map && seg != clog_tail(log) && durable && __atomic_load_n(&seg->refs, __ATOMIC_ACQUIRE) == 1;
+}
+
+/* Closes the files that were not read for longest, while too many are open. */
+static void close_some(struct commitlog *log)
+{
+    struct log_segment closing[CLOSE_AT_ONCE];
+    size_t n = 0;
+    pthread_mutex_lock(&log->table_lock);
+    for (size_t steps = 0; n < CLOSE_AT_ONCE && log->open > log->keep_open && steps < 2 * log->count; steps++) {
+        log->hand = log->hand + 1 < log->count ? log->hand + 1 : 0;
+        struct log_segment *seg = log->segs[log->hand];
+        if (!may_close(log, seg))
+            continue;
+        if (seg->used) { /* once more round */
+            seg->used = false;
+            continue;
+        }
+        closing[n++] = *seg;
+        seg->map = NULL;
+        seg->fd = -1;
+        log->open--;
+    }
+    pthread_mutex_unlock(&log->table_lock);
+    for (size_t i = 0; i < n; i++) {
+        log->fs->unmap(log->fs, (void *)(uintptr_t)closing[i].map, (size_t)closing[i].size);
+        log->fs->close(log->fs, closing[i].fd);
+    }
+}
+
+/* As a start does for the files it opens. */
+static int check_size(const struct log_segment *seg, int fd)
+{
+    struct fs_stat st;
+    int r = seg->log->fs->fstat(seg->log->fs, fd, &st);
+    return r == 0 && st.size != seg->size ? -EILSEQ : r;
+}
+
+int clog_open_again(struct log_segment *seg)
+{
+    struct commitlog *log = seg->log;
+    const struct fs *fs = log->fs;
+    int fd = -1, r = 0;
+    void *map = NULL;
+    pthread_mutex_lock(&log->open_lock);
+    pthread_mutex_lock(&log->table_lock);
+    bool open = seg->map != NULL;
+    pthread_mutex_unlock(&log->table_lock);
+    if (!open)
+        r = open_file(seg, false, &fd, &map);
+    if (!open && r == 0 && (r = check_size(seg, fd)) != 0) {
+        fs->unmap(fs, map, (size_t)seg->size);
+        fs->close(fs, fd);
+    }
+    if (!open && r == 0) {
+        pthread_mutex_lock(&log->table_lock);
+        seg->fd = fd;
+        seg->map = map;
+        log->open++;
+        pthread_mutex_unlock(&log->table_lock);
+    }
+    pthread_mutex_unlock(&log->open_lock);
+    if (r == -ENOENT && seg->base < clog_min(log))
+        return r; /* removed meanwhile */
+    if (r)
+        LOG_LIMITED(LOG_ERROR, "store", "cannot open the commit log file %s/%020" PRId64 ": %s", seg->dir->path,
+                    seg->base, strerror(-r));
+    else if (!open)
+        close_some(log);
+    return r == -ENOENT ? -EIO : r;
 }
 
 /* Zeroes what a failed append may have left behind the end of the log. */
@@ -95,7 +195,7 @@ static int wipe_torn(struct commitlog *log)
 static void prewrite(struct commitlog *log)
 {
     int64_t at = clog_max(log);
-    struct log_segment *seg = clog_pin(log, at);
+    struct log_segment *seg = clog_pin(log, at, true, NULL);
     if (seg) {
         clog_prewrite_segment(log, seg, at - seg->base);
         seg_release(seg);
@@ -154,6 +254,7 @@ void clog_reclaim(struct commitlog *log)
         free_segment(seg);
         seg = next;
     }
+    close_some(log);
 }
 
 /* ---- loading
@@ -171,9 +272,10 @@ struct found {
     struct log_dir *dir;
 };
 
-/* Checks place and size of one file and takes it. */
-static int load_file(struct commitlog *log, const struct found *f, bool last, struct err *err)
+/* Checks place and size of one file and takes it; `behind` others follow. */
+static int load_file(struct commitlog *log, const struct found *f, size_t behind, struct err *err)
 {
+    bool last = behind == 0;
     char path[PATH_SIZE];
     int64_t base = f->base;
     segment_path(f->dir, base, path);
@@ -195,8 +297,11 @@ static int load_file(struct commitlog *log, const struct found *f, bool last, st
     if (before && base != before->base + log->segment_size)
         return err_set(err, EINVAL, "a commit log file is missing in %s: %020" PRId64 " should come before %s",
                        clog_dir(log), before->base + log->segment_size, path);
-    struct log_segment *seg;
-    r = open_segment(log, f->dir, base, false, &seg);
+    struct log_segment *seg = NULL;
+    if (behind < log->keep_open)
+        r = open_segment(log, f->dir, base, false, &seg);
+    else if ((seg = new_segment(log, f->dir, base)) == NULL)
+        r = -ENOMEM;
     if (r)
         return err_sys(err, -r, "cannot open commit log file %s", path);
     if (!clog_add_segment(log, seg)) {
@@ -290,13 +395,13 @@ static int load_files(struct commitlog *log, struct err *err)
     if (r == 0)
         r = drop_twins(log, list, &n, err);
     for (size_t i = 0; i < n && r == 0; i++)
-        r = load_file(log, &list[i], i + 1 == n, err);
+        r = load_file(log, &list[i], n - i - 1, err);
     free(list);
     return r;
 }
 
 int clog_open(struct commitlog **out, const struct fs *fs, const char *dirs, const char *read_only,
-              int64_t segment_size, struct err *err)
+              int64_t segment_size, size_t keep_open, struct err *err)
 {
     struct commitlog *log = calloc(1, sizeof *log);
     if (log == NULL)
@@ -307,7 +412,9 @@ int clog_open(struct commitlog **out, const struct fs *fs, const char *dirs, con
     }
     log->fs = fs;
     log->segment_size = segment_size;
+    log->keep_open = keep_open;
     mutex_init_adaptive(&log->table_lock);
+    pthread_mutex_init(&log->open_lock, NULL);
     pthread_mutex_init(&log->next_lock, NULL);
     pthread_cond_init(&log->next_ready, NULL);
     if (load_files(log, err)) {
@@ -332,6 +439,7 @@ void clog_close(struct commitlog *log)
     free(log->segs);
     log_dirs_free(&log->dirs);
     pthread_mutex_destroy(&log->table_lock);
+    pthread_mutex_destroy(&log->open_lock);
     pthread_mutex_destroy(&log->next_lock);
     pthread_cond_destroy(&log->next_ready);
     free(log);
@@ -351,6 +459,7 @@ static int remove_last(struct commitlog *log)
     if (r)
         return r;
     pthread_mutex_lock(&log->table_lock);
+    log->open -= seg->map != NULL;
     __atomic_store_n(&log->count, log->count - 1, __ATOMIC_RELAXED);
     __atomic_store_n(&log->tail, log->count ? log->segs[log->count - 1] : NULL, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&log->table_lock);
@@ -398,7 +507,10 @@ int clog_set_end(struct commitlog *log, int64_t end, int64_t flushed, bool rest_
         return err_sys(err, -r, "cannot remove a commit log file behind the end of the log in %s", clog_dir(log));
     __atomic_store_n(&log->written, end, __ATOMIC_RELEASE);
     __atomic_store_n(&log->flushed, flushed < end ? flushed : end, __ATOMIC_RELEASE);
+    __atomic_store_n(&log->loaded, true, __ATOMIC_RELEASE);
     struct log_segment *last = clog_tail(log);
+    if (last && clog_open_again(last))
+        return err_set(err, EIO, "cannot open the last commit log file in %s", last->dir->path);
     if (last) {
         last->zeroed = end - last->base;
         r = rest_is_zero ? 0 : wipe_rest(log, last, end - last->base);
@@ -418,7 +530,7 @@ int64_t clog_first_mtime(struct commitlog *log)
 {
     if (clog_segments(log) < 2)
         return -1;
-    struct log_segment *seg = clog_pin(log, clog_min(log));
+    struct log_segment *seg = clog_pin(log, clog_min(log), true, NULL);
     if (seg == NULL)
         return -1;
     struct fs_stat st;
@@ -432,6 +544,7 @@ int clog_remove_first(struct commitlog *log)
     pthread_mutex_lock(&log->table_lock);
     struct log_segment *seg = log->count > 1 ? log->segs[0] : NULL;
     if (seg) {
+        log->open -= seg->map != NULL;
         __atomic_store_n(&log->count, log->count - 1, __ATOMIC_RELAXED);
         memmove(log->segs, log->segs + 1, log->count * sizeof *log->segs);
         __atomic_store_n(&log->min, log->segs[0]->base, __ATOMIC_RELEASE);

@@ -21,6 +21,12 @@ struct commitlog {
     struct log_segment *tail; /* atomic: the last of them, which appends go into; never removed while the log is open */
     struct log_segment *dead; /* atomic */
 
+    pthread_mutex_t
+        open_lock;          /* one file is opened at a time; taken before table_lock, under which fd and map change */
+    size_t open, keep_open; /* of segs: open now, and how many at most, about */
+    size_t hand;            /* the one looked at last as one to close */
+    bool loaded;            /* atomic: clog_set_end was called */
+
     int64_t min, written, flushed; /* atomic */
 
     pthread_mutex_t next_lock;
@@ -58,5 +64,10 @@ static inline struct log_segment *clog_tail(const struct commitlog *log)
 }
 
 bool clog_add_segment(struct commitlog *log, struct log_segment *seg);
+/* As clog_pin that may block: 0, -ENOENT when there is no such segment, or why its file cannot be opened. */
+int clog_pin_open(struct commitlog *log, int64_t offset, struct log_segment **out);
+/* Opens the file of a segment that the caller holds. 0, -ENOENT when the cleaner has removed it, or another negative
+ * errno value (logged). */
+int clog_open_again(struct log_segment *seg);
 
 #endif

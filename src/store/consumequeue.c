@@ -11,6 +11,7 @@ enum {
     TABLE_FIRST = 64,
     SLAB_SIZE = 64 * 1024,
     LINE = 64,
+    WALK_AHEAD = 8,                 /* queues whose memory is fetched while others are looked at */
     GARBAGE_MIN = 16 * 1024 * 1024, /* bytes of old blocks of small queues that are always left alone */
 };
 
@@ -232,6 +233,17 @@ static struct cq *queue_alloc(struct cq_set *set, const struct cq_table *t, stru
     return q;
 }
 
+void cq_tables_free_older(struct cq_set *set)
+{
+    struct cq_table *t = atomic_load(&set->table), *older = t->older;
+    t->older = NULL;
+    while (older) {
+        t = older->older;
+        free(older);
+        older = t;
+    }
+}
+
 static struct cq *create(struct cq_set *set, struct str topic, int32_t id)
 {
     struct cq_table *t = table_with_room(set);
@@ -269,11 +281,20 @@ struct cq *cq_find(struct cq_set *set, struct str topic, int32_t queue_id)
     return find(atomic_load_explicit(&set->table, memory_order_acquire), topic, queue_id, &at);
 }
 
+/* The queues of a large set lie all over memory. */
+static void prefetch(const struct cq *q)
+{
+    __builtin_prefetch(q);
+    __builtin_prefetch((const char *)q + LINE);
+}
+
 static void each(struct cq_set *set, unsigned without, void (*fn)(void *arg, struct cq *q), void *arg)
 {
     struct cq_table *t = atomic_load_explicit(&set->table, memory_order_acquire);
     for (size_t i = 0; i < t->cap; i++) {
         struct cq *q = atomic_load_explicit(&t->slots[i], memory_order_acquire);
+        if (i + WALK_AHEAD < t->cap)
+            prefetch(atomic_load_explicit(&t->slots[i + WALK_AHEAD], memory_order_relaxed));
         if (q && !(atomic_load_explicit(&q->flags, memory_order_relaxed) & without))
             fn(arg, q);
     }
@@ -320,21 +341,23 @@ static void empty(struct cq *q)
     cq_mark_dirty(q);
 }
 
+static void empty_if_of(void *arg, struct cq *q)
+{
+    struct cq_set *set = q->set;
+    if (!str_eq(cq_topic(q), *(const struct str *)arg))
+        return;
+    pthread_mutex_lock(&set->io);
+    if (set->append_lock)
+        set->append_lock(set->append_arg);
+    empty(q);
+    if (set->append_unlock)
+        set->append_unlock(set->append_arg);
+    pthread_mutex_unlock(&set->io);
+}
+
 void cq_set_delete_topic(struct cq_set *set, struct str topic)
 {
-    struct cq_table *t = atomic_load_explicit(&set->table, memory_order_acquire);
-    for (size_t i = 0; i < t->cap; i++) {
-        struct cq *q = atomic_load_explicit(&t->slots[i], memory_order_acquire);
-        if (q == NULL || !str_eq(cq_topic(q), topic))
-            continue;
-        pthread_mutex_lock(&set->io);
-        if (set->append_lock)
-            set->append_lock(set->append_arg);
-        empty(q);
-        if (set->append_unlock)
-            set->append_unlock(set->append_arg);
-        pthread_mutex_unlock(&set->io);
-    }
+    each(set, 0, empty_if_of, &topic);
 }
 
 struct str cq_topic(const struct cq *q)

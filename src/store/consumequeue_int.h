@@ -237,7 +237,9 @@ int cq_shared_read(struct cq *q, int64_t offset, struct store_entry *out, int n,
 int cq_shared_sync_begin(struct cq_set *set, int64_t *end);
 int cq_shared_sync(struct cq_set *set, int64_t end);
 
-/* consumequeue.c: finds it, also when it is deleted. */
+/* consumequeue.c: frees the tables that the set has outgrown; nobody else may use the set. */
+void cq_tables_free_older(struct cq_set *set);
+/* Finds it, also when it is deleted. */
 struct cq *cq_find(struct cq_set *set, struct str topic, int32_t queue_id);
 /* consumequeue_load.c: entries [min, end) are on the disk and visible. */
 int cq_set_bounds(struct cq *q, int64_t min, int64_t end);

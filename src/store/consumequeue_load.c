@@ -129,8 +129,10 @@ static int check_size(struct reader *in, int64_t start, struct err *err)
 }
 
 /* Removes the file at index i and all behind it. */
-static int remove_from(struct cq *q, struct file_list *l, size_t i, struct err *err)
+static int remove_from(struct reader *in, struct file_list *l, size_t i, struct err *err)
 {
+    struct cq *q = in->q;
+    in->n = 0; /* the page at hand may be of one of them */
     while (l->n > i) {
         int r = cq_file_remove(q, l->starts[--l->n]);
         if (r)
@@ -140,17 +142,25 @@ static int remove_from(struct cq *q, struct file_list *l, size_t i, struct err *
     return 0;
 }
 
+/* The file begins with an entry known to be durable: then those before it are, and were made whole. */
+static bool vouches(struct reader *in, int64_t start)
+{
+    int64_t trusted = in->q->set->trusted_end;
+    struct store_entry e;
+    return trusted >= 0 && read_units(in, start / in->q->set->unit, &e, 1) == 1 && cq_entry_valid(&e) &&
+           !cq_entry_preblank(&e) && e.physical_offset + e.size <= trusted;
+}
+
 /* An empty file was not synced, so nothing in it or behind it was ever counted on. After a clean stop only the last can
- * be one. */
+ * be one, after a crash those behind what is durable: however many files there are, few are looked at. */
 static int check_sizes(struct reader *in, struct file_list *l, struct err *err)
 {
-    struct cq *q = in->q;
-    bool clean = q->set->trusted_end == INT64_MAX;
-    size_t i = clean && l->n ? l->n - 1 : 0;
-    for (; i < l->n; i++) {
-        int r = check_size(in, l->starts[i], err);
-        if (r < 0 || (r == 0 && remove_from(q, l, i, err)))
+    bool clean = in->q->set->trusted_end == INT64_MAX, enough = false;
+    for (size_t i = l->n; i > 0 && !enough; i--) {
+        int r = check_size(in, l->starts[i - 1], err);
+        if (r < 0 || (r == 0 && remove_from(in, l, i - 1, err)))
             return -1;
+        enough = clean || (r == 1 && vouches(in, l->starts[i - 1]));
     }
     return 0;
 }
@@ -507,10 +517,12 @@ static int load_queue(struct cq *q, struct err *err)
         free(l.starts);
         return 0;
     }
+    atomic_store_explicit(&q->persisted, l.n > 0 ? INT64_MAX : 0, memory_order_relaxed);
     r = check_sizes(&in, &l, err);
+    if (r == 0 && l.n == 0)
+        atomic_store_explicit(&q->persisted, 0, memory_order_relaxed);
     if (r == 0 && l.n > 0) {
         keep_unbroken(q, &l);
-        atomic_store_explicit(&q->persisted, INT64_MAX, memory_order_relaxed);
         q->first_file = l.starts[0];
         r = recover_files(&in, &l, &min, &end);
         if (r == 0)
@@ -586,6 +598,7 @@ int cq_set_load(struct cq_set *set, struct err *err)
     int r = fs_list_sorted(set->fs, set->dir, true, &topics, &n_topics);
     if (r == -ENOENT) {
         cq_shared_end(set);
+        cq_tables_free_older(set);
         return 0;
     }
     if (r)
@@ -617,6 +630,7 @@ int cq_set_load(struct cq_set *set, struct err *err)
         r = stale.result;
     }
     cq_shared_end(set);
+    cq_tables_free_older(set);
     if (r == 0)
         LOG(LOG_INFO, "store", "loaded %zu consume queues of %zu topics in %lld ms", set->count, n_topics,
             (long long)(clock_mono_ms() - began));

@@ -15,6 +15,7 @@ enum {
     SYNC_ALL_FROM = 64,     /* files from which on the whole file system is synced at once */
     WAITING_MAX = 1000000,  /* entries that may wait in all */
     IDLE_ROUNDS = 4,        /* rounds without an append until a tail leaves memory */
+    AT_ONCE = 128,          /* entries that a search for one reads together */
 };
 
 static bool push(void **array, size_t *n, size_t *cap, size_t size)
@@ -156,6 +157,16 @@ static int tidy(struct cq *q)
     return r;
 }
 
+/* Where the queue begins in the log, as long as that entry is in memory: retention then need not read it. */
+static void note_begin(struct cq *q, int64_t next)
+{
+    int64_t min = atomic_load_explicit(&q->min, memory_order_relaxed);
+    struct store_entry e;
+    if (q->min_physical < 0 && min < next && cq_tail_read(q, min, &e, 1, false) == 1 && cq_entry_valid(&e) &&
+        !cq_entry_preblank(&e))
+        q->min_physical = e.physical_offset;
+}
+
 struct round {
     int64_t least;      /* write tails of at least this many entries */
     int64_t waiting;    /* entries left in tails */
@@ -172,6 +183,7 @@ static bool visit(struct cq *q, struct round *round)
     int64_t next = atomic_load_explicit(&q->next, memory_order_acquire);
     int64_t from = atomic_load_explicit(&q->persisted, memory_order_relaxed);
     bool moved = next > from;
+    note_begin(q, next);
     if (moved && next - from >= round->least && round->error == 0) {
         round->error = write_tail(q, next);
         if (round->error)
@@ -356,28 +368,44 @@ int cq_set_persist(struct cq_set *set, bool sync, int64_t log_end, int64_t *writ
 /* ---- the old end
  * ------------------------------------------------------------------------------------------------------ */
 
+/* The entry does not go with what lies before log_min. A damaged one is mended or reported when it is read. */
+static bool stays(const struct store_entry *e, int64_t log_min)
+{
+    return !cq_entry_valid(e) || (e->physical_offset >= log_min && !cq_entry_preblank(e));
+}
+
 /* First entry of [lo, hi) that lies at or behind log_min; the entry before hi does. -1 when entries cannot be read. */
 static int64_t first_behind(struct cq *q, int64_t lo, int64_t hi, int64_t log_min, int64_t *physical)
 {
-    struct store_entry e;
+    struct store_entry e[AT_ONCE];
     hi--;
-    while (lo < hi) {
+    while (hi - lo > AT_ONCE) {
         int64_t mid = lo + (hi - lo) / 2, look = mid;
         do { /* blanks in the middle tell nothing: take the next entry that does */
-            if (cq_peek(q, look, &e, 1) != 1)
+            if (cq_peek(q, look, e, 1) != 1)
                 return -1;
-        } while (cq_entry_preblank(&e) && ++look < hi);
-        /* A damaged entry is mended or reported when it is read, so it must stay. */
-        if (!cq_entry_valid(&e) || (e.physical_offset >= log_min && !cq_entry_preblank(&e)))
+        } while (cq_entry_preblank(e) && ++look < hi);
+        if (stays(e, log_min))
             hi = mid;
         else
             lo = look + 1 < hi ? look + 1 : hi;
     }
-    do {
-        if (cq_peek(q, lo, &e, 1) != 1)
+    while (lo < hi) {
+        int n = cq_peek(q, lo, e, (int)(hi - lo));
+        if (n <= 0)
             return -1;
-    } while (cq_entry_preblank(&e) && ++lo < atomic_load_explicit(&q->next, memory_order_relaxed));
-    *physical = e.physical_offset;
+        for (int i = 0; i < n; i++, lo++) {
+            if (!stays(&e[i], log_min))
+                continue;
+            *physical = e[i].physical_offset;
+            return lo;
+        }
+    }
+    do {
+        if (cq_peek(q, lo, e, 1) != 1)
+            return -1;
+    } while (cq_entry_preblank(e) && ++lo < atomic_load_explicit(&q->next, memory_order_relaxed));
+    *physical = e->physical_offset;
     return lo;
 }
 

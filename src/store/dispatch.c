@@ -116,6 +116,11 @@ static int64_t index_some(struct store *s)
     return n;
 }
 
+static bool is_stopping(void *arg)
+{
+    return store_stopping(arg);
+}
+
 int64_t dispatcher_step(struct store *s)
 {
     int64_t now = clock_mono_ms();
@@ -126,5 +131,8 @@ int64_t dispatcher_step(struct store *s)
         if (flush_is_due(s, now))
             return 0;
     }
-    return index_some(s);
+    int64_t n = index_some(s);
+    if (n < DISPATCH_ROUND && !store_stopping(s))
+        index_summarize(s->index, is_stopping, s);
+    return n;
 }

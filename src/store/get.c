@@ -22,6 +22,7 @@ struct reader {
     uint32_t max_count;
     int64_t max_bytes;
     bool may_block;
+    bool closed;                /* the file of the last record looked for is not open */
     int64_t warm_from, warm_to; /* this part of the log was found in memory */
     /* Of each range: its first entry and how many records it has, so that cold ones can be given back. */
     int64_t range_first[STORE_GET_RANGES];
@@ -49,7 +50,8 @@ static bool find(struct reader *r, const struct store_entry *e)
         return e->size > 0 && at <= r->seg->base + r->seg->size - e->size;
     if (r->seg)
         seg_release(r->seg);
-    r->seg = e->size > 0 && at <= clog_max(s->log) - e->size ? clog_pin(s->log, at) : NULL;
+    r->closed = false;
+    r->seg = e->size > 0 && at <= clog_max(s->log) - e->size ? clog_pin(s->log, at, r->may_block, &r->closed) : NULL;
     return r->seg && at + e->size <= r->seg->base + r->seg->size;
 }
 
@@ -123,7 +125,7 @@ static enum take take(struct reader *r, const struct store_entry *e, store_filte
     if (wanted == FILTER_NO)
         return SKIPPED;
     if (!find(r, e))
-        return REMOVED;
+        return r->closed ? COLD : REMOVED;
     if (wanted == FILTER_NEED_RECORD) {
         struct msg_view v;
         int64_t at = e->physical_offset - r->seg->base;
@@ -257,7 +259,7 @@ static void walk(struct reader *r, struct cq *q, int64_t offset, store_filter_fn
     if (limit < r->max_count)
         limit = r->max_count;
     out->status = GET_NO_MATCHED_MESSAGE;
-    while (out->next_offset < out->max_offset) {
+    while (out->next_offset < out->max_offset && out->count < r->max_count) {
         int64_t alike;
         enum cq_check what = locate(r, q, &position, &alike);
         if (what == CQ_UNCHECKED && r->may_block) {
@@ -412,9 +414,9 @@ static enum get_status look_in(struct reader *r, int64_t at, struct msg_view *vi
 enum get_status store_look(struct store *s, int64_t physical_offset, struct store_range *range, struct msg_view *view)
 {
     struct reader r = {.s = s};
-    r.seg = physical_offset >= clog_min(s->log) ? clog_pin(s->log, physical_offset) : NULL;
+    r.seg = physical_offset >= clog_min(s->log) ? clog_pin(s->log, physical_offset, false, &r.closed) : NULL;
     if (r.seg == NULL)
-        return GET_OFFSET_FOUND_NULL;
+        return r.closed ? GET_COLD : GET_OFFSET_FOUND_NULL;
     int64_t at = physical_offset - r.seg->base;
     enum get_status status = look_in(&r, at, view);
     if (status == GET_FOUND && !store_may_serve(s, view))
@@ -465,7 +467,7 @@ static void read_ahead(struct store *s, int64_t from)
     if (from >= last && from - READ_AHEAD / 2 < last)
         return;
     __atomic_store_n(&s->read_ahead_from, from, __ATOMIC_RELAXED);
-    struct log_segment *seg = clog_pin(s->log, from);
+    struct log_segment *seg = clog_pin(s->log, from, true, NULL);
     if (seg == NULL)
         return;
     int64_t end = seg->base + seg->size < clog_max(s->log) ? seg->base + seg->size : clog_max(s->log);
@@ -511,7 +513,7 @@ void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_coun
 
 void store_want(struct store *s, int64_t physical_offset, int64_t n)
 {
-    struct log_segment *seg = is_recent(s, physical_offset) ? NULL : clog_pin(s->log, physical_offset);
+    struct log_segment *seg = is_recent(s, physical_offset) ? NULL : clog_pin(s->log, physical_offset, false, NULL);
     if (seg == NULL)
         return;
     int64_t at = physical_offset - seg->base;

@@ -2,51 +2,16 @@
 
 #include "base/javahash.h"
 #include "base/log.h"
-#include "store/index_file.h"
+#include "store/index_int.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum {
-    PATH_SIZE = 4096,
-    WAITING = 16, /* power of two: keys whose slots are on their way from memory while others are put */
-};
-
 #define TIME_MAX ((int64_t)1 << 60)
-
-/* Files are listed by name, oldest first. All but the last are full and closed, or full and waiting for a flush. */
-struct index_file {
-    char name[INDEX_NAME_SIZE];
-    struct index_header header;
-    struct index_writer *writer; /* NULL: as in the file */
-};
-
-struct index {
-    const struct fs *fs;
-    char *dir;
-    struct index_geometry g;
-    pthread_mutex_t
-        lock; /* of everything below; the dispatcher holds it for one message, a query while it looks in memory */
-    struct index_file **files;
-    size_t n, cap;
-
-    struct waiting_key {
-        int32_t hash;
-        int64_t offset, store_time;
-    } waiting[WAITING]; /* ring: added, their slots being fetched from memory, not yet in a file's buffer */
-    unsigned first_waiting, n_waiting;
-    int64_t last_offset; /* of the newest key in the ring */
-
-    int64_t partial_offset; /* a message of which only partial_keys keys could be added, -1 none */
-    int32_t partial_keys;
-    bool sync_failed;
-    bool quiet; /* nothing added since the last flush */
-};
 
 struct index *index_new(const struct fs *fs, const char *dir, int32_t slots, int32_t entries)
 {
@@ -58,6 +23,7 @@ struct index *index_new(const struct fs *fs, const char *dir, int32_t slots, int
     ix->partial_offset = -1;
     ix->dir = strdup(dir);
     pthread_mutex_init(&ix->lock, NULL);
+    pthread_rwlock_init(&ix->summaries_lock, NULL);
     if (ix->dir == NULL || slots < 1 || entries < 2) {
         index_free(ix);
         return NULL;
@@ -65,7 +31,7 @@ struct index *index_new(const struct fs *fs, const char *dir, int32_t slots, int
     return ix;
 }
 
-static void file_free(struct index_file *f)
+void index_file_free(struct index_file *f)
 {
     index_writer_free(f->writer);
     free(f);
@@ -76,17 +42,19 @@ void index_free(struct index *ix)
     if (ix == NULL)
         return;
     for (size_t i = 0; i < ix->n; i++)
-        file_free(ix->files[i]);
+        index_file_free(ix->files[i]);
     free(ix->files);
+    index_summaries_free(ix);
+    pthread_rwlock_destroy(&ix->summaries_lock);
     pthread_mutex_destroy(&ix->lock);
     free(ix->dir);
     free(ix);
 }
 
-static int path_of(const struct index *ix, const char *name, char out[PATH_SIZE])
+int index_path_of(const struct index *ix, const char *name, char out[INDEX_PATH_SIZE])
 {
-    int n = snprintf(out, PATH_SIZE, "%s/%s", ix->dir, name);
-    return n < 0 || n >= PATH_SIZE ? -ENAMETOOLONG : 0;
+    int n = snprintf(out, INDEX_PATH_SIZE, "%s/%s", ix->dir, name);
+    return n < 0 || n >= INDEX_PATH_SIZE ? -ENAMETOOLONG : 0;
 }
 
 static struct index_file *list_add(struct index *ix, const char *name)
@@ -113,7 +81,23 @@ static struct index_file *last_file(const struct index *ix)
     return ix->n ? ix->files[ix->n - 1] : NULL;
 }
 
-static bool is_full(const struct index *ix, const struct index_file *f)
+struct index_file *index_file_named(const struct index *ix, const char *name)
+{
+    size_t lo = 0, hi = ix->n;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        int order = strcmp(ix->files[mid]->name, name);
+        if (order == 0)
+            return ix->files[mid];
+        if (order < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return NULL;
+}
+
+bool index_file_is_full(const struct index *ix, const struct index_file *f)
 {
     return f->header.count >= ix->g.entries;
 }
@@ -158,9 +142,9 @@ static int judge(const struct index *ix, const char *path, bool after_crash, int
 
 static int load_file(struct index *ix, const char *name, bool after_crash, int64_t checkpoint_time, struct err *err)
 {
-    char path[PATH_SIZE];
+    char path[INDEX_PATH_SIZE];
     struct index_header h;
-    int r = path_of(ix, name, path);
+    int r = index_path_of(ix, name, path);
     if (r)
         return err_sys(err, -r, "index folder %s", ix->dir);
     r = judge(ix, path, after_crash, checkpoint_time, &h, err);
@@ -182,8 +166,8 @@ static int load_file(struct index *ix, const char *name, bool after_crash, int64
 
 static int open_writer(struct index *ix, struct index_file *f, bool repair, struct err *err)
 {
-    char path[PATH_SIZE];
-    int r = path_of(ix, f->name, path);
+    char path[INDEX_PATH_SIZE];
+    int r = index_path_of(ix, f->name, path);
     if (r)
         return err_sys(err, -r, "index folder %s", ix->dir);
     int fd = ix->fs->open(ix->fs, path, FS_WRITE);
@@ -212,8 +196,10 @@ int index_load(struct index *ix, bool after_crash, int64_t checkpoint_time, stru
             r = load_file(ix, names[i], after_crash, checkpoint_time, err);
     fs_names_free(names, n);
     struct index_file *last = last_file(ix);
-    if (r == 0 && last && !is_full(ix, last))
+    if (r == 0 && last && !index_file_is_full(ix, last))
         r = open_writer(ix, last, after_crash, err);
+    if (r == 0)
+        index_summaries_load(ix);
     return r;
 }
 
@@ -239,9 +225,9 @@ static void next_name(const struct index *ix, char out[INDEX_NAME_SIZE])
 static int create_file(struct index *ix, struct err *err)
 {
     const struct fs *fs = ix->fs;
-    char name[INDEX_NAME_SIZE], path[PATH_SIZE];
+    char name[INDEX_NAME_SIZE], path[INDEX_PATH_SIZE];
     next_name(ix, name);
-    int r = path_of(ix, name, path);
+    int r = index_path_of(ix, name, path);
     if (r == 0)
         r = fs_mkdirs(fs, ix->dir);
     if (r)
@@ -290,18 +276,18 @@ static int put_first(struct index *ix, struct err *err)
 {
     const struct waiting_key *k = &ix->waiting[ix->first_waiting];
     struct index_file *f = last_file(ix);
-    if ((f == NULL || is_full(ix, f)) && create_file(ix, err))
+    if ((f == NULL || index_file_is_full(ix, f)) && create_file(ix, err))
         return -1;
     f = last_file(ix);
     int r = index_writer_put(f->writer, k->hash, k->offset, k->store_time);
     if (r)
         return err_sys(err, -r, "cannot write the index file %s/%s", ix->dir, f->name);
-    ix->first_waiting = (ix->first_waiting + 1) % WAITING;
+    ix->first_waiting = (ix->first_waiting + 1) % INDEX_WAITING;
     ix->n_waiting--;
     return 0;
 }
 
-static int put_all(struct index *ix, struct err *err)
+int index_put_waiting(struct index *ix, struct err *err)
 {
     while (ix->n_waiting)
         if (put_first(ix, err))
@@ -312,9 +298,9 @@ static int put_all(struct index *ix, struct err *err)
 static int add_key(struct index *ix, struct str topic, struct str key, int64_t offset, int64_t store_time,
                    struct err *err)
 {
-    if (ix->n_waiting == WAITING && put_first(ix, err))
+    if (ix->n_waiting == INDEX_WAITING && put_first(ix, err))
         return -1;
-    struct waiting_key *k = &ix->waiting[(ix->first_waiting + ix->n_waiting) % WAITING];
+    struct waiting_key *k = &ix->waiting[(ix->first_waiting + ix->n_waiting) % INDEX_WAITING];
     *k = (struct waiting_key){index_key_hash(topic, key), offset, store_time};
     ix->n_waiting++;
     ix->last_offset = offset;
@@ -382,7 +368,7 @@ static struct index_header newest(const struct index *ix)
     const struct index_file *f = last_file(ix);
     struct index_header h = f ? f->header : (struct index_header){0};
     if (ix->n_waiting) {
-        const struct waiting_key *k = &ix->waiting[(ix->first_waiting + ix->n_waiting - 1) % WAITING];
+        const struct waiting_key *k = &ix->waiting[(ix->first_waiting + ix->n_waiting - 1) % INDEX_WAITING];
         h.end_offset = k->offset;
         h.end_time = k->store_time;
     }
@@ -429,7 +415,7 @@ static int flush_file(struct index *ix, struct index_file *f, struct err *err)
 int index_flush(struct index *ix, int64_t *time, struct err *err)
 {
     pthread_mutex_lock(&ix->lock);
-    int waiting = put_all(ix, err);
+    int waiting = index_put_waiting(ix, err);
     pthread_mutex_unlock(&ix->lock);
     if (waiting)
         return -1;
@@ -448,6 +434,7 @@ int index_flush(struct index *ix, int64_t *time, struct err *err)
         if (f && !last) {
             index_writer_free(f->writer);
             f->writer = NULL;
+            ix->may_lack_summaries = true;
         } else if (f) {
             index_writer_flushed(f->writer);
             if (ix->quiet)
@@ -460,120 +447,4 @@ int index_flush(struct index *ix, int64_t *time, struct err *err)
     ix->quiet = true;
     *time = index_end_time(ix);
     return 0;
-}
-
-/* ---- asking and cleaning
- * ------------------------------------------------------------------------------------------------ */
-
-static bool time_matches(const struct index_header *h, int64_t begin, int64_t end)
-{
-    return begin <= h->end_time && end >= h->begin_time;
-}
-
-/* What is in memory under the lock, the rest from the file without it: entries in a file never change. */
-static int query_file(struct index *ix, const char *name, struct index_walk *walk)
-{
-    char path[PATH_SIZE];
-    int r = path_of(ix, name, path);
-    if (r)
-        return r;
-    int fd = ix->fs->open(ix->fs, path, FS_READ);
-    if (fd < 0)
-        return fd == -ENOENT ? 0 : fd; /* deleted meanwhile */
-    bool in_file = true;
-    pthread_mutex_lock(&ix->lock);
-    for (size_t i = ix->n; i > 0; i--) {
-        struct index_file *f = ix->files[i - 1];
-        if (strcmp(f->name, name) != 0)
-            continue;
-        /* Now, not when the list was copied: the slots may have moved on. */
-        walk->begin_time = f->header.begin_time;
-        walk->limit = f->header.count;
-        if (f->writer) {
-            r = index_writer_walk(f->writer, walk);
-            in_file = false;
-        }
-    }
-    pthread_mutex_unlock(&ix->lock);
-    if (r == 0 && in_file)
-        r = index_walk_start(ix->fs, fd, ix->g, walk);
-    if (r == 0)
-        r = index_walk_file(ix->fs, fd, ix->g, walk);
-    ix->fs->close(ix->fs, fd);
-    return r;
-}
-
-struct known_file {
-    char name[INDEX_NAME_SIZE];
-    struct index_header header;
-};
-
-static struct known_file *copy_list(struct index *ix, size_t *n)
-{
-    struct err err;
-    pthread_mutex_lock(&ix->lock);
-    if (put_all(ix, &err))
-        LOG_LIMITED(LOG_WARN, "store", "a query by key misses the newest messages: %s", err.text);
-    struct known_file *files = calloc(ix->n + 1, sizeof *files);
-    *n = files ? ix->n : 0;
-    for (size_t i = 0; i < *n; i++) {
-        memcpy(files[i].name, ix->files[i]->name, INDEX_NAME_SIZE);
-        files[i].header = ix->files[i]->header;
-    }
-    pthread_mutex_unlock(&ix->lock);
-    return files;
-}
-
-size_t index_query(struct index *ix, struct str topic, struct str key, int64_t begin, int64_t end, int64_t *offsets,
-                   size_t max)
-{
-    size_t n, found = 0;
-    struct known_file *files = copy_list(ix, &n);
-    for (size_t i = n; i > 0 && found < max; i--) {
-        const struct index_header *h = &files[i - 1].header;
-        if (time_matches(h, begin, end)) {
-            struct index_walk walk = {
-                .hash = index_key_hash(topic, key),
-                .begin = begin,
-                .end = end,
-                .offsets = offsets,
-                .max = max,
-                .n = found,
-            };
-            int r = query_file(ix, files[i - 1].name, &walk);
-            found = walk.n;
-            if (r)
-                LOG_LIMITED(LOG_ERROR, "store", "cannot read the index file %s/%s: %s; check the disk", ix->dir,
-                            files[i - 1].name, strerror(-r));
-        }
-        if (h->begin_time < begin)
-            break;
-    }
-    free(files);
-    return found;
-}
-
-int index_clean(struct index *ix, int64_t log_min)
-{
-    int deleted = 0;
-    for (;;) {
-        struct index_file *gone = NULL;
-        pthread_mutex_lock(&ix->lock);
-        if (ix->n > 1 && ix->files[0]->header.end_offset < log_min && ix->files[0]->writer == NULL) {
-            gone = ix->files[0];
-            memmove(ix->files, ix->files + 1, --ix->n * sizeof ix->files[0]);
-        }
-        pthread_mutex_unlock(&ix->lock);
-        if (gone == NULL)
-            return deleted;
-        char path[PATH_SIZE];
-        int r = path_of(ix, gone->name, path);
-        if (r == 0)
-            r = ix->fs->unlink(ix->fs, path);
-        if (r && r != -ENOENT)
-            LOG(LOG_WARN, "store", "cannot delete the expired index file %s: %s; delete it by hand", path,
-                strerror(-r));
-        file_free(gone);
-        deleted++;
-    }
 }

@@ -21,6 +21,12 @@ struct index *index_new(const struct fs *fs, const char *dir, int32_t slots, int
  */
 int index_load(struct index *ix, bool after_crash, int64_t checkpoint_time, struct err *err);
 void index_free(struct index *ix); /* does not flush */
+/* Before index_load: full files get summaries (index_summary.h) in the folder dir once there are so many. 0 or -ENOMEM.
+ */
+int index_summarize_from(struct index *ix, const char *dir, size_t files);
+/* Makes one that is missing; false when none is, or it could not be made (logged, tried again later). For the thread
+ * that flushes. May take seconds; stop may be NULL, and ends it when true. */
+bool index_summarize(struct index *ix, bool (*stop)(void *arg), void *arg);
 
 /* Adds topic#UNIQ_KEY and topic#KEY for each key. Offsets not above what is indexed already are skipped. -1: a write
  * failed; the same message may be added again later and continues where it failed. */
@@ -32,9 +38,16 @@ int64_t index_end_time(const struct index *ix);
  * writes up to all slots (20 MB): every ten seconds is often enough. -1: a write failed and may be tried again; -2: a
  * sync failed, the process must not go on. */
 int index_flush(struct index *ix, int64_t *time, struct err *err);
-/* Newest first. Only hashes are stored: the caller compares the messages' keys. */
-size_t index_query(struct index *ix, struct str topic, struct str key, int64_t begin, int64_t end, int64_t *offsets,
-                   size_t max);
+struct index_asked {
+    struct str topic, key;
+    int64_t begin, end; /* ms */
+    /* Only hashes are stored: tells whether the message at the offset is one with that key. May block. NULL: all are
+     * taken. */
+    bool (*want)(void *arg, int64_t offset);
+    void *arg;
+};
+/* Newest first, up to max. */
+size_t index_query(struct index *ix, const struct index_asked *asked, int64_t *offsets, size_t max);
 /* Deletes files (never the last) that only cover messages below log_min; returns how many. */
 int index_clean(struct index *ix, int64_t log_min);
 

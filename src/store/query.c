@@ -115,6 +115,34 @@ size_t store_entries(struct store *s, struct cq *q, int64_t offset, struct store
     return done;
 }
 
+/* A message that the index led to: the record decides. */
+struct asked_key {
+    struct store *s;
+    const struct str *topic, *key;
+    struct buf record;
+};
+
+static bool has_key(const struct msg_view *v, struct str topic, struct str key)
+{
+    struct str rest = msg_property(v->m.properties, STR_LIT(MSG_PROP_KEYS)), word;
+    if (!str_eq(v->m.topic, topic))
+        return false;
+    if (str_eq(msg_property(v->m.properties, STR_LIT(MSG_PROP_UNIQ_KEY)), key))
+        return true;
+    while (str_split(&rest, ' ', &word))
+        if (word.len > 0 && str_eq(word, key))
+            return true;
+    return false;
+}
+
+static bool has_asked_key(void *arg, int64_t offset)
+{
+    struct asked_key *asked = arg;
+    struct msg_view view;
+    asked->record.len = 0;
+    return store_read(asked->s, offset, &asked->record, &view) && has_key(&view, *asked->topic, *asked->key);
+}
+
 size_t store_query(struct store *s, struct str topic, struct str key, int64_t begin, int64_t end, int64_t *offsets,
                    size_t max, int64_t *last_time, int64_t *last_offset)
 {
@@ -123,5 +151,9 @@ size_t store_query(struct store *s, struct str topic, struct str key, int64_t be
         return 0;
     *last_time = index_end_time(s->index);
     *last_offset = index_end_offset(s->index);
-    return index_query(s->index, topic, key, begin, end, offsets, max);
+    struct asked_key check = {.s = s, .topic = &topic, .key = &key};
+    struct index_asked asked = {topic, key, begin, end, has_asked_key, &check};
+    size_t n = index_query(s->index, &asked, offsets, max);
+    buf_free(&check.record);
+    return n;
 }

@@ -111,6 +111,10 @@ static int open_index(struct store *s, struct err *err)
     if (dir && r == 0)
         s->index = index_new(s->fs, dir, s->conf.maxHashSlotNum, s->conf.maxIndexNum);
     free(dir);
+    dir = s->conf.indexSummaryFrom >= 0 ? path_of(s->conf.storePathRootDir, "indexsummary") : NULL;
+    if (s->index && dir)
+        r = index_summarize_from(s->index, dir, (size_t)s->conf.indexSummaryFrom);
+    free(dir);
     if (r)
         return err_sys(err, -r, "cannot prepare the index folder in %s", s->conf.storePathRootDir);
     if (s->index == NULL)
@@ -131,7 +135,7 @@ static int open_log(struct store *s, struct err *err)
     if (set == NULL && dir == NULL)
         return err_sys(err, ENOMEM, "cannot open the store");
     int r = clog_open(&s->log, s->fs, set ? set : dir, s->conf.readOnlyCommitLogStorePaths,
-                      s->conf.mappedFileSizeCommitLog, err);
+                      s->conf.mappedFileSizeCommitLog, (size_t)s->conf.commitLogFilesKeptOpen, err);
     free(dir);
     return r;
 }

@@ -252,8 +252,8 @@ struct store_entry {
  * physical_offset -1. May block. */
 size_t store_entries(struct store *s, struct cq *q, int64_t offset, struct store_entry *out, size_t n);
 
-/* Physical offsets of messages whose index hash matches topic#key in [begin, end] ms, newest first; the caller checks
- * the key. Returns how many. May block. *last_time / *last_offset: end of the index. */
+/* Physical offsets of messages of the topic with the key in [begin, end] ms, newest first. Returns how many. May block.
+ * *last_time / *last_offset: end of the index. */
 size_t store_query(struct store *s, struct str topic, struct str key, int64_t begin, int64_t end, int64_t *offsets,
                    size_t max, int64_t *last_time, int64_t *last_offset);
 

@@ -24,6 +24,7 @@ enum store_role { ROLE_ASYNC_MASTER, ROLE_SYNC_MASTER, ROLE_SLAVE };
     E(flushDiskType, flush_types, "ASYNC_FLUSH", false, "SYNC_FLUSH answers a send after its message is on the disk")  \
     E(brokerRole, roles, "ASYNC_MASTER", false, "part this broker plays in replication")                               \
     I(mappedFileSizeCommitLog, "1073741824", 4096, INT32_MAX, false, "bytes of one commit log file")                   \
+    I(commitLogFilesKeptOpen, "1000", 1, INT32_MAX, false, "commit log files open at a time; others when read")        \
     I(mappedFileSizeConsumeQueue, "6000000", 20, INT32_MAX, false, "bytes of one consume queue file, 20 an entry")     \
     I(mapperFileSizeBatchConsumeQueue, "13800000", 46, INT32_MAX, false, "bytes of one batch queue file, 46 an entry") \
     I(sharedQueuesFrom, "10000", -1, INT32_MAX, false, "queues from which on new small ones share files; -1: never")   \
@@ -49,6 +50,7 @@ enum store_role { ROLE_ASYNC_MASTER, ROLE_SYNC_MASTER, ROLE_SLAVE };
     B(messageIndexEnable, "true", false, "keep the key index")                                                         \
     I(maxHashSlotNum, "5000000", 1, 1 << 29, false, "hash slots of an index file")                                     \
     I(maxIndexNum, "20000000", 2, 1 << 29, false, "entries of an index file")                                          \
+    I(indexSummaryFrom, "16", -1, INT32_MAX, false, "full index files from which on they are summarized; -1: never")   \
     I(maxMsgsNumBatch, "64", 1, 4096, true, "most messages one query by key answers")                                  \
     I(defaultQueryMaxNum, "32", 1, 4096, true, "messages a query by key answers when it does not say")                 \
     I(maxTransferBytesOnMessageInMemory, "262144", 1, INT32_MAX, true, "bytes of one pull from memory")                \

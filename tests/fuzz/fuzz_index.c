@@ -23,7 +23,8 @@ static void must(bool ok)
 
 static size_t ask(struct index *ix, const char *key, int64_t *out)
 {
-    size_t n = index_query(ix, TOPIC, str_from(key), INT64_MIN, INT64_MAX, out, FOUND_MAX);
+    const struct index_asked asked = {TOPIC, str_from(key), INT64_MIN, INT64_MAX, NULL, NULL};
+    size_t n = index_query(ix, &asked, out, FOUND_MAX);
     must(n <= FOUND_MAX);
     return n;
 }

@@ -5,20 +5,6 @@
 
 enum { QUERY_MAX = 4096 };
 
-/* The index answers by hash: the record decides. */
-static bool has_key(const struct msg_view *v, struct str topic, struct str key)
-{
-    struct str rest = msg_property(v->m.properties, STR_LIT(MSG_PROP_KEYS)), word;
-    if (!str_eq(v->m.topic, topic))
-        return false;
-    if (str_eq(msg_property(v->m.properties, STR_LIT(MSG_PROP_UNIQ_KEY)), key))
-        return true;
-    while (str_split(&rest, ' ', &word))
-        if (word.len > 0 && str_eq(word, key))
-            return true;
-    return false;
-}
-
 static int32_t wanted(const struct broker *b, const struct rem_command *c, const struct query_message_req *h)
 {
     int32_t max = h->max_num;
@@ -30,13 +16,12 @@ static int32_t wanted(const struct broker *b, const struct rem_command *c, const
 }
 
 /* Appends the records found, oldest first. */
-static void collect(struct broker *b, const struct query_message_req *h, const int64_t *offsets, size_t n,
-                    struct buf *out)
+static void collect(struct broker *b, const int64_t *offsets, size_t n, struct buf *out)
 {
     for (size_t i = n; i-- > 0;) {
         struct msg_view view;
         size_t before = out->len;
-        if (!store_read(b->store, offsets[i], out, &view) || !has_key(&view, h->topic, h->key))
+        if (!store_read(b->store, offsets[i], out, &view))
             out->len = before;
     }
 }
@@ -52,7 +37,7 @@ static void query_message(struct rem_request *rq, const void *header)
     if (offsets) {
         size_t n = store_query(b->store, h->topic, h->key, h->begin_timestamp, h->end_timestamp, offsets, (size_t)max,
                                &last_time, &last_offset);
-        collect(b, h, offsets, n, &found);
+        collect(b, offsets, n, &found);
     }
     struct rem_frame f;
     bool any = found.len > 0 && buf_ok(&found);

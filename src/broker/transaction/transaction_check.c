@@ -151,7 +151,7 @@ static bool is_committed(struct broker *b, const struct msg *half)
         found = store_read(b->store, offsets[i], &record, &v) &&
                 (v.m.sys_flag & MSG_FLAG_TRANSACTION_MASK) == MSG_FLAG_TRANSACTION_COMMIT &&
                 v.m.born_time == half->born_time && v.m.prepared_transaction_offset <= half->physical_offset &&
-                str_eq(v.m.topic, topic) && str_eq(msg_property(v.m.properties, STR_LIT(MSG_PROP_UNIQ_KEY)), key);
+                str_eq(msg_property(v.m.properties, STR_LIT(MSG_PROP_UNIQ_KEY)), key);
     }
     buf_free(&record);
     return found;

@@ -98,8 +98,10 @@ static void make(struct probes *p, struct bench *b, int64_t queues, int64_t each
     for (int i = 0; i < WIDE; i++)
         for (int64_t k = 0; k < backlog_index_files(w); k++)
             backlog_write_key(w, p->list[i].g, k);
-    for (int i = WIDE; i < PROBES; i++)
+    for (int i = 0; i < PROBES; i++) {
         backlog_write_key(w, p->list[i].g, p->list[i].g / w->an_index);
+        backlog_write_summaries(w, p->list[i].g);
+    }
 }
 
 /* ---- looking

@@ -18,11 +18,13 @@ struct place {
 
 struct backlog {
     struct bench *b;
-    int64_t queues, each; /* entries of each queue */
-    int64_t a_file;       /* entries of one queue file */
-    int64_t a_segment;    /* records of one commit log file */
-    int64_t an_index;     /* keys of one index file */
-    int64_t per_ms;       /* messages stored in one millisecond */
+    int64_t queues, each;             /* entries of each queue */
+    int64_t a_file;                   /* entries of one queue file */
+    int64_t a_segment;                /* records of one commit log file */
+    int64_t an_index;                 /* keys of one index file */
+    int64_t per_ms;                   /* messages stored in one millisecond */
+    struct index_summary **summaries; /* of the full index files */
+    size_t n_summaries;
     struct place *wanted;
     size_t n_wanted, cap_wanted;
 };
@@ -51,5 +53,7 @@ void backlog_write(struct backlog *w);
 /* The chain of the key's slot in the index file number i, four entries long; the message of key g is one of them if it
  * belongs there. */
 void backlog_write_key(struct backlog *w, int64_t g, int64_t i);
+/* What the summaries say of the key: the file that has it, and as many others as are wrong in a full one. */
+void backlog_write_summaries(struct backlog *w, int64_t g);
 
 #endif

@@ -4,6 +4,7 @@
 #include "store/checkpoint.h"
 #include "store/index.h"
 #include "store/index_file.h"
+#include "store/index_summary.h"
 
 enum {
     PATH_SIZE = 4096,
@@ -91,6 +92,34 @@ static struct index_geometry geometry_of(const struct backlog *w)
     return (struct index_geometry){w->b->conf.maxHashSlotNum, w->b->conf.maxIndexNum};
 }
 
+static void summaries_dir(const struct backlog *w, char out[PATH_SIZE])
+{
+    snprintf(out, PATH_SIZE, "%s/indexsummary", w->b->conf.storePathRootDir);
+}
+
+/* Of the full files, as the store has them after some time. */
+static void make_summaries(struct backlog *w)
+{
+    char dir[PATH_SIZE];
+    int64_t full = backlog_index_files(w) - 1;
+    if (full < w->b->conf.indexSummaryFrom)
+        return;
+    w->summaries = calloc((size_t)full / INDEX_SUMMARY_FILES + 1, sizeof(struct index_summary *));
+    summaries_dir(w, dir);
+    for (int64_t i = 0; w->summaries && i < full; i += INDEX_SUMMARY_FILES) {
+        struct index_covered covered[INDEX_SUMMARY_FILES] = {0};
+        size_t n = full - i < INDEX_SUMMARY_FILES ? (size_t)(full - i) : INDEX_SUMMARY_FILES;
+        for (size_t k = 0; k < n; k++) {
+            int64_t first = (i + (int64_t)k) * w->an_index;
+            snprintf(covered[k].name, sizeof covered[k].name, "%017" PRId64, first_name + i + (int64_t)k);
+            covered[k].begin_offset = backlog_physical(w, first);
+            covered[k].end_offset = backlog_physical(w, first + w->an_index - 1);
+        }
+        if (index_summary_blank(&w->summaries[w->n_summaries++], fs_real(), dir, geometry_of(w), covered, n))
+            die("cannot make a summary of index files");
+    }
+}
+
 static void make_index(struct backlog *w)
 {
     struct index_geometry geometry = geometry_of(w);
@@ -146,6 +175,7 @@ void backlog_make(struct backlog *w, struct bench *b, int64_t queues, int64_t ea
         }
     }
     make_index(w);
+    make_summaries(w);
     int64_t end = backlog_physical(w, total), time = backlog_time(w, total);
     struct checkpoint c = {.log_time = time, .queues_time = time, .index_time = time, .have_marks = true};
     c.log_mark = c.queues_mark = c.index_mark = end;
@@ -158,6 +188,9 @@ void backlog_make(struct backlog *w, struct bench *b, int64_t queues, int64_t ea
 
 void backlog_free(struct backlog *w)
 {
+    for (size_t i = 0; i < w->n_summaries; i++)
+        index_summary_free(w->summaries[i]);
+    free(w->summaries);
     free(w->wanted);
 }
 
@@ -273,5 +306,35 @@ void backlog_write_key(struct backlog *w, int64_t g, int64_t i)
     }
     put_be32(slot, (uint32_t)previous);
     write_at(w, &to, path, slot, sizeof slot, INDEX_HEADER_SIZE + (int64_t)(hash % slots) * INDEX_SLOT_SIZE);
+    write_at(w, &to, "", NULL, 0, 0);
+}
+
+void backlog_write_summaries(struct backlog *w, int64_t g)
+{
+    char key[BACKLOG_KEY], dir[PATH_SIZE], path[PATH_SIZE];
+    struct writer to = {0};
+    uint64_t random = (uint64_t)g;
+    backlog_key(g, key);
+    summaries_dir(w, dir);
+    int32_t hash = index_key_hash(STR_LIT(BACKLOG_TOPIC), str_from(key));
+    for (size_t i = 0; i < w->n_summaries; i++) {
+        uint8_t row[INDEX_SUMMARY_FILES * INDEX_SUMMARY_BLOCK] = {0};
+        size_t n = index_summary_files(w->summaries[i]);
+        if (snprintf(path, sizeof path, "%s/%s", dir, index_summary_name(w->summaries[i])) >= (int)sizeof path)
+            die("the path is too long");
+        int64_t row_at = index_summary_row(w->summaries[i], hash);
+        write_at(w, &to, path, row, 0, row_at);
+        if (fs_read_all(fs_real(), to.fd, row, n * INDEX_SUMMARY_BLOCK, row_at))
+            die("cannot read a summary of index files");
+        bool fresh = row[0] == 0 && memcmp(row, row + 1, n * INDEX_SUMMARY_BLOCK - 1) == 0;
+        for (size_t at = 0; fresh && at < sizeof row; at += sizeof random) {
+            uint64_t half = next_random(&random); /* half of the bits, as in a full file */
+            memcpy(row + at, &half, sizeof half);
+        }
+        int64_t mine = g / w->an_index - (int64_t)(i * INDEX_SUMMARY_FILES);
+        if (mine >= 0 && mine < (int64_t)n)
+            index_summary_mark(row + mine * INDEX_SUMMARY_BLOCK, hash);
+        write_at(w, &to, path, row, n * INDEX_SUMMARY_BLOCK, row_at);
+    }
     write_at(w, &to, "", NULL, 0, 0);
 }

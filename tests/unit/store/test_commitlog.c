@@ -4,15 +4,16 @@
 #include <errno.h>
 
 #include "os/fs_sim.h"
+#include "store/commitlog_int.h"
 #include "store/log_cursor.h"
 
-enum { SIZE = 4096 };
+enum { SIZE = 4096, KEEP_OPEN = 2 };
 
 static struct commitlog *open_log(const struct fs *fs, int64_t end)
 {
     struct commitlog *log;
     struct err err = {0};
-    int r = clog_open(&log, fs, "/log", NULL, SIZE, &err);
+    int r = clog_open(&log, fs, "/log", NULL, SIZE, KEEP_OPEN, &err);
     if (r == 0)
         r = clog_set_end(log, end, end, false, &err);
     if (r)
@@ -92,7 +93,7 @@ static void a_failed_append_leaves_nothing(void **state)
     assert_true(clog_append(log, record, 100, false) < 0); /* not before it is wiped */
     assert_int_equal(clog_prepare(log), 0);
     assert_null(clog_problem(log));
-    struct log_segment *seg = clog_pin(log, 0);
+    struct log_segment *seg = clog_pin(log, 0, true, NULL);
     for (int i = 500; i < SIZE; i++)
         assert_int_equal(seg->map[i], 0);
     seg_release(seg);
@@ -131,7 +132,7 @@ static void the_end_is_cut_and_wiped(void **state)
     log = open_log(fs, SIZE + 1000);
     assert_int_equal(clog_segments(log), 2);
     assert_false(fs_exists(fs, "/log/00000000000000008192"));
-    struct log_segment *seg = clog_pin(log, SIZE);
+    struct log_segment *seg = clog_pin(log, SIZE, true, NULL);
     assert_int_equal(get_be32(seg->map + 4), MSG_MAGIC_V1);
     for (int i = 1000; i < SIZE; i++)
         assert_int_equal(seg->map[i], 0);
@@ -147,10 +148,10 @@ static void a_removed_segment_stays_readable_while_pinned(void **state)
     struct commitlog *log = open_log(fs, 0);
     for (int i = 0; i < 6; i++)
         put_record(log, 1500);
-    struct log_segment *seg = clog_pin(log, 0);
+    struct log_segment *seg = clog_pin(log, 0, true, NULL);
     assert_int_equal(clog_remove_first(log), 1);
     assert_int_equal(clog_min(log), SIZE);
-    assert_null(clog_pin(log, 0));
+    assert_null(clog_pin(log, 0, true, NULL));
     clog_reclaim(log);
     assert_int_equal(get_be32(seg->map + 4), MSG_MAGIC_V1);
     seg_release(seg);
@@ -158,6 +159,85 @@ static void a_removed_segment_stays_readable_while_pinned(void **state)
     while (clog_segments(log) > 1)
         assert_int_equal(clog_remove_first(log), 1);
     assert_int_equal(clog_remove_first(log), 0); /* never the last */
+    clog_close(log);
+    fs_sim_free(sim);
+}
+
+/* A log of ten files of which about two are open: each can be read, and what somebody holds stays open. */
+static void files_that_nobody_reads_are_closed(void **state)
+{
+    enum { FILES = 10 };
+    struct fs_sim *sim = fs_sim_new(3);
+    const struct fs *fs = fs_sim_fs(sim);
+    struct commitlog *log = open_log(fs, 0);
+    bool closed;
+    for (int i = 0; i < FILES; i++)
+        put_record(log, 3000);
+    assert_int_equal(log->open, FILES); /* not synced: an error of writing them would get lost */
+    assert_int_equal(clog_sync(log, clog_max(log)), 0);
+    for (int i = 0; i < FILES; i++)
+        clog_reclaim(log);
+    assert_int_equal(log->open, KEEP_OPEN);
+    int64_t end = clog_max(log);
+    clog_close(log);
+    log = open_log(fs, end);
+    assert_int_equal(clog_segments(log), FILES);
+    assert_int_equal(log->open, KEEP_OPEN);
+    assert_null(clog_pin(log, 0, false, &closed));
+    assert_true(closed);
+    struct log_segment *first = clog_pin(log, 0, true, &closed), *again;
+    assert_non_null(first);
+    assert_false(closed);
+    for (int pass = 0; pass < 2; pass++)
+        for (int64_t i = 0; i < FILES; i++) {
+            uint8_t head[MSG_FIXED_V4];
+            assert_int_equal(clog_read(log, i * SIZE, head, sizeof head), sizeof head);
+            assert_int_equal(get_be64(head + MSG_POS_PHYSICAL_OFFSET), i * SIZE);
+            assert_true(log->open <= KEEP_OPEN + 1);
+        }
+    assert_int_equal(get_be32(first->map + MSG_POS_MAGIC), MSG_MAGIC_V1);
+    again = clog_pin(log, 0, false, &closed);
+    assert_ptr_equal(again, first);
+    seg_release(again);
+    seg_release(first);
+    assert_null(clog_pin(log, end + SIZE, true, &closed));
+    assert_false(closed);
+    /* Appending and removing go on as ever. */
+    for (int i = 0; i < 3; i++)
+        put_record(log, 3000);
+    assert_int_equal(clog_sync(log, clog_max(log)), 0);
+    while (clog_segments(log) > 1)
+        assert_int_equal(clog_remove_first(log), 1);
+    clog_reclaim(log);
+    assert_int_equal(log->open, 1);
+    clog_close(log);
+    fs_sim_free(sim);
+}
+
+/* A file that has changed its size is noticed when it is opened, late as that may be. */
+static void a_file_that_cannot_be_opened_is_an_error(void **state)
+{
+    struct fs_sim *sim = fs_sim_new(3);
+    const struct fs *fs = fs_sim_fs(sim);
+    struct commitlog *log = open_log(fs, 0);
+    bool closed;
+    uint8_t head[8];
+    for (int i = 0; i < 6; i++)
+        put_record(log, 3000);
+    int64_t end = clog_max(log);
+    clog_close(log);
+    log = open_log(fs, end);
+    int fd = fs->open(fs, "/log/00000000000000004096", FS_WRITE);
+    assert_int_equal(fs->truncate(fs, fd, 100), 0);
+    fs->close(fs, fd);
+    log_set_fd(-1);
+    assert_int_equal(clog_read(log, SIZE, head, sizeof head), -EILSEQ);
+    assert_null(clog_pin(log, SIZE, true, &closed));
+    assert_true(closed);
+    fs->unlink(fs, "/log/00000000000000004096");
+    assert_int_equal(clog_read(log, SIZE, head, sizeof head), -EIO);
+    log_set_fd(2);
+    assert_int_equal(clog_read(log, 0, head, sizeof head), sizeof head);
     clog_close(log);
     fs_sim_free(sim);
 }
@@ -172,11 +252,11 @@ static void strange_files_are_refused_by_name(void **state)
         put_record(log, 1500);
     clog_close(log);
     assert_int_equal(fs_replace(fs, "/log/notes.txt", "x", 1), 0);
-    assert_int_equal(clog_open(&log, fs, "/log", NULL, SIZE, &err), -1);
+    assert_int_equal(clog_open(&log, fs, "/log", NULL, SIZE, KEEP_OPEN, &err), -1);
     assert_non_null(strstr(err.text, "/log/notes.txt"));
     fs->unlink(fs, "/log/notes.txt");
     fs->unlink(fs, "/log/00000000000000004096");
-    assert_int_equal(clog_open(&log, fs, "/log", NULL, SIZE, &err), -1);
+    assert_int_equal(clog_open(&log, fs, "/log", NULL, SIZE, KEEP_OPEN, &err), -1);
     assert_non_null(strstr(err.text, "00000000000000004096"));
     fs_sim_free(sim);
 }
@@ -244,6 +324,8 @@ int main(void)
         cmocka_unit_test(without_space_for_the_next_segment_the_log_says_so_and_heals),
         cmocka_unit_test(the_end_is_cut_and_wiped),
         cmocka_unit_test(a_removed_segment_stays_readable_while_pinned),
+        cmocka_unit_test(files_that_nobody_reads_are_closed),
+        cmocka_unit_test(a_file_that_cannot_be_opened_is_an_error),
         cmocka_unit_test(strange_files_are_refused_by_name),
         cmocka_unit_test(an_empty_last_file_is_removed),
         cmocka_unit_test(the_checkpoint_is_javas_page_with_our_marks),

@@ -420,6 +420,84 @@ static void test_truncate_front(void **state)
     assert_int_equal(cq_min(q), 36);
 }
 
+/* The real file system, counting what is read and opened. */
+static int64_t reads, opens;
+
+static ssize_t counted_pread(const struct fs *fs, int fd, void *buf, size_t n, int64_t at)
+{
+    reads++;
+    return fs_real()->pread(fs_real(), fd, buf, n, at);
+}
+
+static int counted_open(const struct fs *fs, const char *path, int flags)
+{
+    opens++;
+    return fs_real()->open(fs_real(), path, flags);
+}
+
+static const struct fs *counting_fs(void)
+{
+    static struct fs fs;
+    fs = *fs_real();
+    fs.pread = counted_pread;
+    fs.open = counted_open;
+    return &fs;
+}
+
+/* Queues that the removed part of the log does not touch cost no reading, and the others little. */
+static void test_truncate_front_reads_little(void **state)
+{
+    struct fixture *f = *state;
+    enum { QUEUES = 50, EACH = 40 };
+    cq_set_free(f->set);
+    f->set = cq_set_new(counting_fs(), f->dir.path, 100 * CQ_ENTRY_SIZE);
+    struct cq *q[QUEUES];
+    for (int i = 0; i < QUEUES; i++)
+        q[i] = cq_get(f->set, TOPIC, i, true);
+    /* Queue after queue in the log. */
+    for (int64_t n = 0; n < QUEUES * EACH; n++) {
+        assert_true(cq_append(q[n / EACH], n % EACH, n * MSG, MSG, 0));
+        cq_publish(q[n / EACH], n % EACH + 1);
+    }
+    for (int round = 0; round < 6; round++)
+        persist(f->set, QUEUES * EACH * MSG);
+    reads = 0;
+    assert_int_equal(cq_set_truncate_front(f->set, (int64_t)EACH * MSG), 0);
+    assert_int_equal(reads, 0);
+    assert_int_equal(cq_min(q[0]), EACH);
+    assert_int_equal(cq_min(q[1]), 0);
+    assert_int_equal(cq_set_truncate_front(f->set, (EACH + 30) * MSG), 0);
+    assert_true(reads <= 2);
+    assert_int_equal(cq_min(q[1]), 30);
+    assert_int_equal(cq_min(q[2]), 0);
+}
+
+/* After a crash a queue of many files is not opened file by file, as long as the last are known to be durable. */
+static void test_load_opens_few_files(void **state)
+{
+    struct fixture *f = *state;
+    enum { N = 1000 };
+    fill(cq_get(f->set, TOPIC, 0, true), 0, N);
+    persist(f->set, N * MSG);
+    fill(cq_get(f->set, TOPIC, 0, true), N, N + 25); /* two files more, and one that is not full */
+    persist(f->set, (N + 25) * MSG);
+    char path[600];
+    snprintf(path, sizeof path, "%s/TopicTest/0/%020d", f->dir.path, (N + 30) * CQ_ENTRY_SIZE);
+    fclose(fopen(path, "w")); /* just being made */
+    struct err err = {0};
+    cq_set_free(f->set);
+    f->set = cq_set_new(counting_fs(), f->dir.path, f->file_size);
+    cq_set_trust(f->set, N * MSG);
+    opens = 0;
+    if (cq_set_load(f->set, &err))
+        fail_msg("%s", err.text);
+    assert_true(opens < 30);
+    struct cq *q = cq_get(f->set, TOPIC, 0, false);
+    assert_int_equal(cq_max(q), N + 25);
+    check_entries(q, 0, N + 25);
+    assert_int_equal(file_size(path), -1);
+}
+
 static void test_damaged_folder(void **state)
 {
     struct fixture *f = *state;
@@ -1054,6 +1132,8 @@ int main(void)
         T(stale_units_are_cut),
         T(truncate),
         T(truncate_front),
+        T(truncate_front_reads_little),
+        T(load_opens_few_files),
         T(damaged_folder),
         T(delete_topic),
         T(cold_read_does_not_block),

@@ -559,6 +559,10 @@ static bool run_seed(uint64_t seed, uint64_t crash_at, bool batches, bool verbos
     m->conf.enableLmq = m->conf.enableMultiDispatch = true;
     m->conf.maxHashSlotNum = 50;
     m->conf.maxIndexNum = 200;
+    if (seed / 16 % 3 == 2) {
+        m->conf.commitLogFilesKeptOpen = 1;
+        m->conf.indexSummaryFrom = 0;
+    }
     bool kept_all = true;
     for (int life = 0; life < (crash_at ? 1 : LIVES); life++) {
         if (m->loses && dice(m, 2))

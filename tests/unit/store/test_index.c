@@ -74,9 +74,15 @@ static int64_t flush(struct index *ix)
     return time;
 }
 
+static size_t ask_of(struct index *ix, struct str topic, struct str key, int64_t begin, int64_t end, int64_t *offsets,
+                     size_t max)
+{
+    return index_query(ix, &(struct index_asked){topic, key, begin, end, NULL, NULL}, offsets, max);
+}
+
 static size_t ask(struct index *ix, const char *key, int64_t *offsets, size_t max)
 {
-    return index_query(ix, TOPIC, str_from(key), 0, INT64_MAX, offsets, max);
+    return ask_of(ix, TOPIC, str_from(key), 0, INT64_MAX, offsets, max);
 }
 
 static bool has(struct index *ix, const char *key, int64_t offset)
@@ -193,12 +199,12 @@ static void test_query(void **state)
         assert_int_equal(ask(f->ix, "U7", out, 100), 1);
         assert_int_equal(out[0], 700);
         assert_int_equal(ask(f->ix, "U8", out, 100), 0);
-        assert_int_equal(index_query(f->ix, STR_LIT("Other"), STR_LIT("a"), 0, INT64_MAX, out, 100), 0);
-        assert_int_equal(index_query(f->ix, TOPIC, STR_LIT("a"), 1010000, 1014000, out, 100), 4);
+        assert_int_equal(ask_of(f->ix, STR_LIT("Other"), STR_LIT("a"), 0, INT64_MAX, out, 100), 0);
+        assert_int_equal(ask_of(f->ix, TOPIC, STR_LIT("a"), 1010000, 1014000, out, 100), 4);
         assert_int_equal(out[0], 1400);
         assert_int_equal(out[3], 1000);
-        assert_int_equal(index_query(f->ix, TOPIC, STR_LIT("a"), 0, 999999, out, 100), 0);
-        assert_int_equal(index_query(f->ix, TOPIC, STR_LIT("a"), 1030000, INT64_MAX, out, 100), 0);
+        assert_int_equal(ask_of(f->ix, TOPIC, STR_LIT("a"), 0, 999999, out, 100), 0);
+        assert_int_equal(ask_of(f->ix, TOPIC, STR_LIT("a"), 1030000, INT64_MAX, out, 100), 0);
         if (pass == 0)
             flush(f->ix);
         if (pass == 1)

@@ -15,7 +15,7 @@
 #include "os/fs_sim.h"
 #include "store/commitlog.h"
 
-enum { SIZE = 4096, RECORD = 1000 };
+enum { SIZE = 4096, RECORD = 1000, KEEP_OPEN = 2 };
 
 static void the_next_file_goes_where_java_puts_it(void **state)
 {
@@ -42,7 +42,7 @@ static struct commitlog *open_log(struct fs_sim *sim, const char *dirs, const ch
 {
     struct commitlog *log;
     struct err err = {0};
-    int r = clog_open(&log, fs_sim_fs(sim), dirs, read_only, SIZE, &err);
+    int r = clog_open(&log, fs_sim_fs(sim), dirs, read_only, SIZE, KEEP_OPEN, &err);
     if (r)
         print_error("%s\n", err.text);
     assert_int_equal(r, 0);
@@ -173,7 +173,7 @@ static void of_two_files_with_one_name_the_unused_one_goes(void **state)
     assert_int_equal(fs->truncate(fs, fd, SIZE), 0);
     assert_int_equal(fs_write_all(fs, fd, "data", 4, 0), 0);
     fs->close(fs, fd);
-    assert_int_equal(clog_open(&log, fs, "/a,/b", NULL, SIZE, &err), -1);
+    assert_int_equal(clog_open(&log, fs, "/a,/b", NULL, SIZE, KEEP_OPEN, &err), -1);
     assert_non_null(strstr(err.text, "a second time"));
     fs_sim_free(sim);
 }

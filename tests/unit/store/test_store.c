@@ -368,6 +368,35 @@ static void keys_are_found_soon_and_after_a_crash(void **state)
     fixture_free(&f);
 }
 
+/* "Aa" and "BB" have the same hash in Java: the others do not take the room of the one that is asked for. */
+static void keys_with_the_same_hash_are_told_apart(void **state)
+{
+    static const char *const props[] = {"KEYS\x01x Aa\x02",
+                                        "UNIQ_KEY\x01"
+                                        "BB\x02",
+                                        "KEYS\x01"
+                                        "BB\x02"};
+    struct fixture f;
+    struct put_result r;
+    int64_t offsets[8], time, end, expected = 0;
+    fixture_make(&f);
+    fixture_open(&f, false);
+    for (int i = 0; i < 12; i++) {
+        const char *text = props[i ? 1 + i % 2 : 0];
+        struct store_msg m = fixture_msg(f.s, "T", 0, STR_LIT("body"), str_from(text));
+        assert_int_equal(store_put(f.s, &m, &r), PUT_OK);
+        if (i == 0)
+            expected = r.end_offset - r.bytes;
+    }
+    while (dispatcher_step(f.s))
+        continue;
+    assert_int_equal(store_query(f.s, STR_LIT("T"), STR_LIT("Aa"), 0, INT64_MAX, offsets, 1, &time, &end), 1);
+    assert_int_equal(offsets[0], expected);
+    assert_int_equal(store_query(f.s, STR_LIT("T"), STR_LIT("BB"), 0, INT64_MAX, offsets, 8, &time, &end), 8);
+    assert_int_equal(store_query(f.s, STR_LIT("T"), STR_LIT("C#"), 0, INT64_MAX, offsets, 8, &time, &end), 0);
+    fixture_free(&f);
+}
+
 static void lost_folders_are_built_again(void **state)
 {
     struct fixture f;
@@ -433,6 +462,7 @@ int main(void)
         cmocka_unit_test(search_by_time_and_offset),
         cmocka_unit_test(read_by_physical_offset),
         cmocka_unit_test(keys_are_found_soon_and_after_a_crash),
+        cmocka_unit_test(keys_with_the_same_hash_are_told_apart),
         cmocka_unit_test(lost_folders_are_built_again),
         cmocka_unit_test(delay_topic_entries_carry_the_delivery_time),
     };
