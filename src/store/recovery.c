@@ -315,6 +315,18 @@ static void publish_touched(struct recovery *r)
     r->n_touched = 0;
 }
 
+/* What the marks say of records that were cut off must not be taken for what comes in their place: queues and index
+ * would pass for written before they are. */
+static void lower_marks(struct store *s, int64_t end)
+{
+    pthread_mutex_lock(&s->ckpt_lock);
+    if (s->ckpt.queues_mark > end)
+        s->ckpt.queues_mark = end;
+    if (s->ckpt.index_mark > end)
+        s->ckpt.index_mark = end;
+    pthread_mutex_unlock(&s->ckpt_lock);
+}
+
 static int finish(struct recovery *r, int64_t end, struct err *err)
 {
     struct store *s = r->s;
@@ -323,6 +335,7 @@ static int finish(struct recovery *r, int64_t end, struct err *err)
     bool rest_is_zero = !s->after_crash && s->ckpt.have_marks && s->ckpt.log_mark == end;
     if (queues_truncate(s, end, err) || clog_set_end(s->log, end, durable, rest_is_zero, err))
         return -1;
+    lower_marks(s, end);
     if (s->after_crash && !s->ckpt.have_marks)
         s->begun_by_file = r->start;
     if (s->hide_unflushed || s->begun_by_file >= 0) {
