@@ -142,13 +142,14 @@ static int remove_from(struct reader *in, struct file_list *l, size_t i, struct 
     return 0;
 }
 
-/* The file begins with an entry known to be durable: then those before it are, and were made whole. */
+/* The file begins with an entry known to be durable: then those before it are, and were made whole. But a queue that
+ * was leaving the shared files writes entries of long ago into files that are not durable yet. */
 static bool vouches(struct reader *in, int64_t start)
 {
     int64_t trusted = in->q->set->trusted_end;
     struct store_entry e;
-    return trusted >= 0 && read_units(in, start / in->q->set->unit, &e, 1) == 1 && cq_entry_valid(&e) &&
-           !cq_entry_preblank(&e) && e.physical_offset + e.size <= trusted;
+    return trusted >= 0 && !in->q->set->shared_damaged && read_units(in, start / in->q->set->unit, &e, 1) == 1 &&
+           cq_entry_valid(&e) && !cq_entry_preblank(&e) && e.physical_offset + e.size <= trusted;
 }
 
 /* An empty file was not synced, so nothing in it or behind it was ever counted on. After a clean stop only the last can
@@ -303,7 +304,8 @@ static int find_bounds(struct reader *in, int64_t first, int64_t end, int64_t *m
     return 0;
 }
 
-/* What was cut off must not come back: the next sync, without which nothing newer is trusted, makes the cut durable. */
+/* What was cut off must not come back: the next sync, without which nothing newer is trusted, makes the cut durable.
+ * After a crash for every queue: a broker that has died since may have cut it, which can be seen but is not durable. */
 static int note_cut(struct cq *q, int64_t file)
 {
     pthread_mutex_lock(&q->set->io);
@@ -441,10 +443,10 @@ static int recover_files(struct reader *in, struct file_list *l, int64_t *min, i
         r = cq_file_remove(q, l->starts[l->n - 1]);
     if (r >= 0 && cut && *end * q->set->unit - keep < q->set->file_size)
         r = cq_file_zero_from(q, *end * q->set->unit);
-    if (r >= 0 && cut) {
-        r = note_cut(q, keep);
+    if (r >= 0 && cut)
         in->n = 0; /* the page at hand may show what was just wiped */
-    }
+    if (r >= 0 && (cut || q->set->trusted_end != INT64_MAX))
+        r = note_cut(q, keep);
     if (r >= 0)
         r = find_bounds(in, first, *end, min);
     if (r == 0 && damaged)
