@@ -219,7 +219,7 @@ static void say(const struct rebuild *b)
 
 static int64_t rate_of(const struct store *s)
 {
-    return __atomic_load_n(&s->conf.rebuildMaxBytesPerSecond, __ATOMIC_RELAXED);
+    return atomic_load_explicit(&s->conf.rebuildMaxBytesPerSecond, memory_order_relaxed);
 }
 
 /* How long to wait after so many bytes; a pause that was a little too long or too short counts. */

@@ -116,8 +116,8 @@ static void a_message_has_its_fields(void **state)
         "m.bornHost == '127.0.0.1:50000'",
         "m.storeHost == '[2001:0:0:0:0:0:0:1]:10911'",
         "c.consumerGroup == 'GID_orders' and c.topic == 'orders' and c.className == 'Orders.lua'",
-        "(function() local n = 0; for k, v in pairs(m.properties) do assert(m.properties[k] == v); n = n + 1 end;"
-        " return n end)() == 4",
+        ("(function() local n = 0; for k, v in pairs(m.properties) do assert(m.properties[k] == v); n = n + 1 end;"
+         " return n end)() == 4"),
         "tonumber(m.body:match('\"price\":%s*(%d+)')) > 40",
     };
     for (size_t i = 0; i < sizeof true_ones / sizeof true_ones[0]; i++)
@@ -211,8 +211,8 @@ static void limits_hold(void **state)
         "local s = ('1'):rep(1000000); while true do local _ = tonumber(s) end",
         "local s = ('1'):rep(1000000); while true do local _ = s + 1 end",
         "local s = ('x'):rep(1000000); while true do utf8.len(s) end",
-        "local s = ('(' ):rep(200000); return s:find('%b()') == 1 or (function() while true do s:find('%b()') end "
-        "end)()",
+        ("local s = ('(' ):rep(200000); return s:find('%b()') == 1 or (function() while true do s:find('%b()') end "
+         "end)()"),
         "local f = (' '):rep(1000000); while true do string.unpack(f, '') end",
         "for w in (('a'):rep(1000000)):gmatch('a-') do end; while true do end",
         "local t = {}; for i = 1, 100000 do t[i] = i end; while true do next(t, 99999) table.unpack(t, 1, 90000) end",
