@@ -49,6 +49,33 @@ void mutex_init_adaptive(pthread_mutex_t *m)
     pthread_mutexattr_destroy(&attr);
 }
 
+static struct timespec from_now(clockid_t clock, int64_t ms)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += ms % 1000 * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
+bool mutex_lock_within(pthread_mutex_t *m, int64_t ms)
+{
+    if (pthread_mutex_trylock(m) == 0)
+        return true;
+#ifdef __SANITIZE_THREAD__
+    /* The thread sanitizer does not know the call below and would take what the mutex protects for unprotected. */
+    struct timespec until = from_now(CLOCK_REALTIME, ms);
+    return pthread_mutex_timedlock(m, &until) == 0;
+#else
+    struct timespec until = from_now(CLOCK_MONOTONIC, ms);
+    return pthread_mutex_clocklock(m, CLOCK_MONOTONIC, &until) == 0;
+#endif
+}
+
 void waker_init(struct waker *w)
 {
     pthread_condattr_t attr;
@@ -77,14 +104,7 @@ void waker_wake(struct waker *w)
 
 void waker_wait(struct waker *w, int64_t timeout_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = from_now(CLOCK_MONOTONIC, timeout_ms);
     pthread_mutex_lock(&w->lock);
     while (__atomic_load_n(&w->set, __ATOMIC_ACQUIRE) == 0)
         if (pthread_cond_timedwait(&w->cond, &w->lock, &until))

@@ -24,6 +24,7 @@ void thread_sleep_ms(int64_t ms);
 
 /* A mutex for short critical sections: waits a moment on the processor before it asks the kernel. */
 void mutex_init_adaptive(pthread_mutex_t *m);
+bool mutex_lock_within(pthread_mutex_t *m, int64_t ms); /* false: it was not free in that time */
 
 /* A wake-up flag: waking before the wait is not lost, waking twice counts once. */
 struct waker {

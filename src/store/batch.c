@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "os/clock.h"
+#include "os/thread.h"
 #include "store/batch_int.h"
 #include "store/mutant.h"
 
@@ -367,19 +368,6 @@ static size_t append_run(struct store_batch *b, size_t from)
     return b->n_puts;
 }
 
-/* False: it took so long that whoever waits on had better do something else. */
-static bool take_append_lock(struct store *s)
-{
-    struct timespec until;
-    if (pthread_mutex_trylock(&s->append_lock) == 0)
-        return true;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + s->conf.osPageCacheBusyTimeOutMills % 1000 * 1000000;
-    until.tv_sec += (time_t)(s->conf.osPageCacheBusyTimeOutMills / 1000 + ns / 1000000000);
-    until.tv_nsec = (long)(ns % 1000000000);
-    return pthread_mutex_clocklock(&s->append_lock, CLOCK_MONOTONIC, &until) == 0;
-}
-
 static void refuse_all(struct store_batch *b, enum put_status status)
 {
     for (size_t i = 0; i < b->n_puts; i++)
@@ -390,7 +378,8 @@ static void append_all(struct store_batch *b)
 {
     struct store *s = b->s;
     int64_t since = clock_mono_ms();
-    if (!take_append_lock(s)) {
+    /* When it takes so long, whoever waits on had better do something else. */
+    if (!mutex_lock_within(&s->append_lock, s->conf.osPageCacheBusyTimeOutMills)) {
         refuse_all(b, PUT_PAGE_CACHE_BUSY);
         return;
     }

@@ -129,6 +129,11 @@ void mutex_init_adaptive(pthread_mutex_t *m)
     pthread_mutex_init(m, NULL);
 }
 
+bool mutex_lock_within(pthread_mutex_t *m, int64_t ms)
+{
+    return pthread_mutex_trylock(m) == 0;
+}
+
 void waker_init(struct waker *w)
 {
     *w = (struct waker){.set = 0};

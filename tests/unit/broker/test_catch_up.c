@@ -130,7 +130,9 @@ static void test_waits_beside_new_messages(void **state)
     start("1");
     read_backlog();
     assert_int_equal(waits(), 0); /* nothing is new: no reason to wait */
-    assert_true(waits_beside_producers() > 0);
+    int rounds = 0;
+    while (waits_beside_producers() == 0) /* on a slow machine little comes in meanwhile */
+        assert_true(++rounds < 20);
     stop();
 }
 

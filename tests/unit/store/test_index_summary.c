@@ -72,7 +72,7 @@ static bool has(struct index *ix, const char *key, int64_t offset)
 
 enum { SUMMARIZED = 20 * (ENTRIES - 1) }; /* keys that fill 20 files */
 
-static int64_t opens;
+static _Atomic int64_t opens; /* other threads open files, too */
 
 static int counted_open(const struct fs *fs, const char *path, int flags)
 {
