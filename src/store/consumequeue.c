@@ -284,6 +284,8 @@ struct cq *cq_find(struct cq_set *set, struct str topic, int32_t queue_id)
 /* The queues of a large set lie all over memory. */
 static void prefetch(const struct cq *q)
 {
+    if (q == NULL)
+        return;
     __builtin_prefetch(q);
     __builtin_prefetch((const char *)q + LINE);
 }
