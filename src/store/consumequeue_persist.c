@@ -13,7 +13,8 @@
 enum {
     LEAST_BYTES = 2 * 4096, /* a tail below this waits for a sync, unless many wait */
     SYNC_ALL_FROM = 64,     /* files from which on the whole file system is synced at once */
-    WAITING_MAX = 1000000,  /* entries that may wait in all */
+    WAITING_MAX = 1000000,  /* entries that may wait in all, and as many more ... */
+    WAITING_EACH = 4,       /* ... for each queue: with very many, blocks are not written anew for an entry or two */
     IDLE_ROUNDS = 4,        /* rounds without an append until a tail leaves memory */
     AT_ONCE = 128,          /* entries that a search for one reads together */
 };
@@ -345,7 +346,8 @@ int cq_set_persist(struct cq_set *set, bool sync, int64_t log_end, int64_t *writ
     pthread_mutex_lock(&set->work);
     struct round round = {.least = sync ? 1 : LEAST_BYTES / set->unit, .written_to = log_end};
     visit_dirty(set, &round);
-    if (!sync && round.error == 0 && round.waiting > WAITING_MAX) {
+    int64_t may_wait = WAITING_MAX + (int64_t)atomic_load_explicit(&set->count, memory_order_relaxed) * WAITING_EACH;
+    if (!sync && round.error == 0 && round.waiting > may_wait) {
         round = (struct round){.least = 1, .written_to = log_end};
         visit_dirty(set, &round);
     }
