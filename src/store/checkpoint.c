@@ -94,6 +94,6 @@ int checkpoint_write(const struct checkpoint *c, const struct fs *fs, const char
 
 int64_t checkpoint_min_time(const struct checkpoint *c)
 {
-    int64_t t = (c->log_time < c->queues_time ? c->log_time : c->queues_time) - TIME_SLACK_MS;
-    return t > 0 ? t : 0;
+    int64_t t = c->log_time < c->queues_time ? c->log_time : c->queues_time;
+    return t > TIME_SLACK_MS ? t - TIME_SLACK_MS : 0;
 }

@@ -41,7 +41,7 @@ void catch_up_new(struct broker_loop *bl)
 
 bool catch_up_is(const struct pull *p)
 {
-    return cq_max(p->queue) - p->offset > BEHIND;
+    return p->offset >= 0 && cq_max(p->queue) - p->offset > BEHIND;
 }
 
 static bool has_time(struct broker_loop *bl)
