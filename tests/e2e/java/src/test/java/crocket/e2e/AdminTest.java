@@ -243,7 +243,7 @@ class AdminTest extends ClientTest {
         String group = unique("group");
         DefaultMQPushConsumer consumer = consumeTen(group, topic);
         consumer.shutdown();
-        eventually("the group without members", () -> !hasConnection(group));
+        eventually("the group without members", () -> members(group) == 0);
         sendNumbered(topic, 1, "lag", 4);
         ConsumeStats stats = admin().examineConsumeStats(group, topic);
         OffsetWrapper offset = stats.getOffsetTable().get(queue(topic, 0));
@@ -467,15 +467,6 @@ class AdminTest extends ClientTest {
             return !admin().examineTopicRouteInfo(topic).getQueueDatas().isEmpty();
         } catch (MQClientException e) {
             assertEquals(ResponseCode.TOPIC_NOT_EXIST, e.getResponseCode());
-            return false;
-        }
-    }
-
-    private static boolean hasConnection(String group) throws Exception {
-        try {
-            return !admin().examineConsumerConnectionInfo(group).getConnectionSet().isEmpty();
-        } catch (MQBrokerException e) {
-            assertEquals(ResponseCode.CONSUMER_NOT_ONLINE, e.getResponseCode());
             return false;
         }
     }

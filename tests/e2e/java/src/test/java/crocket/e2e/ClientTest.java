@@ -19,6 +19,7 @@ import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.PullStatus;
+import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.TopicConfig;
@@ -26,6 +27,7 @@ import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.remoting.protocol.ResponseCode;
 import org.apache.rocketmq.remoting.protocol.route.BrokerData;
 import org.apache.rocketmq.remoting.protocol.subscription.SubscriptionGroupConfig;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
@@ -200,6 +202,18 @@ abstract class ClientTest {
             }
             Thread.sleep(20);
         }
+    }
+
+    /** How many members the group has by now. */
+    static int members(String group) throws Exception {
+        try {
+            return admin().examineConsumerConnectionInfo(group).getConnectionSet().size();
+        } catch (MQBrokerException e) {
+            assertEquals(ResponseCode.CONSUMER_NOT_ONLINE, e.getResponseCode());
+        } catch (MQClientException e) {
+            assertEquals(ResponseCode.TOPIC_NOT_EXIST, e.getResponseCode()); // its retry topic comes with the first of them
+        }
+        return 0;
     }
 
     /** How many dead letters the group has by now. */

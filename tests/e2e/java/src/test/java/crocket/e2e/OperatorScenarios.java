@@ -4,6 +4,7 @@ import static crocket.e2e.ClientTest.admin;
 import static crocket.e2e.ClientTest.brokerAddress;
 import static crocket.e2e.ClientTest.deadLetters;
 import static crocket.e2e.ClientTest.eventually;
+import static crocket.e2e.ClientTest.members;
 import static crocket.e2e.ClientTest.message;
 import static crocket.e2e.ClientTest.newTopic;
 import static crocket.e2e.ClientTest.producer;
@@ -433,13 +434,7 @@ final class OperatorScenarios {
 
         @Override
         void after() throws Exception {
-            eventually("the consumer is back", () -> {
-                try {
-                    return admin().examineConsumerConnectionInfo(group).getConnectionSet().size() == 1;
-                } catch (Exception e) {
-                    return false;
-                }
-            });
+            eventually("the consumer is back", () -> members(group) == 1);
             check(3);
             assertEquals(1, readAll(topic, 1).size());
         }

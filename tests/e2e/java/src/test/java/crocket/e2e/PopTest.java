@@ -366,7 +366,7 @@ class PopTest extends ClientTest {
             });
             consumer.start();
         }
-        eventually("two members", () -> admin().examineConsumerConnectionInfo(group).getConnectionSet().size() == 2);
+        eventually("two members", () -> members(group) == 2);
         List<String> ids = new ArrayList<>();
         admin().examineConsumerConnectionInfo(group).getConnectionSet().forEach(connection -> ids.add(connection.getClientId()));
         ids.sort(null);

@@ -97,8 +97,7 @@ class PushConcurrentTest extends ClientTest {
         Received second = new Received();
         DefaultMQPushConsumer one = start(group, topic, first);
         DefaultMQPushConsumer two = start(group, topic, second);
-        eventually("two members in the group",
-            () -> admin().examineConsumerConnectionInfo(group).getConnectionSet().size() == 2);
+        eventually("two members in the group", () -> members(group) == 2);
         eventually("two queues each", () -> one.getDefaultMQPushConsumerImpl().getRebalanceImpl().getProcessQueueTable().keySet().stream()
             .filter(queue -> queue.getTopic().equals(topic)).count() == 2
             && two.getDefaultMQPushConsumerImpl().getRebalanceImpl().getProcessQueueTable().keySet().stream()

@@ -101,8 +101,7 @@ class PushOrderlyTest extends ClientTest {
             consumer.start();
             members.add(consumer);
         }
-        eventually("two members in the group",
-            () -> admin().examineConsumerConnectionInfo(group).getConnectionSet().size() == 2);
+        eventually("two members in the group", () -> members(group) == 2);
         List<String> bodies = sendNumbered(topic, 4, "first", 100);
         eventually("100 messages", () -> all.count() >= 100);
         eventually("both members consuming", () -> {
