@@ -23,7 +23,7 @@ static bool has_key(const struct msg_view *v, struct str key)
 static bool matches(const struct store_dump_filter *f, const struct msg_view *v)
 {
     return (f->topic == NULL || str_eqz(v->m.topic, f->topic)) && (f->queue_id < 0 || v->m.queue_id == f->queue_id) &&
-           v->m.store_time >= f->since && v->m.store_time < f->until &&
+           v->m.store_time >= f->since && (v->m.store_time < f->until || f->until == INT64_MAX) &&
            (f->key == NULL || has_key(v, str_from(f->key)));
 }
 

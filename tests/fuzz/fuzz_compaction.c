@@ -3,6 +3,7 @@
  * which; second: where, in steps of 23 bytes), and the store is opened, read, added to, compacted and checked.
  */
 #include "base/log.h"
+#include "fuzz/must.h"
 #include "os/fs_sim.h"
 #include "store/compaction/compaction.h"
 #include "store/store_check.h"
@@ -14,12 +15,6 @@
 enum { MESSAGES = 25 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static void put(struct store *s, int n)
 {

@@ -3,6 +3,7 @@
  * it through a second start, and goes on from there. Input: a byte that chooses what is trusted, then the files' bytes.
  */
 #include "base/log.h"
+#include "fuzz/must.h"
 #include "os/fs_sim.h"
 #include "store/consumequeue.h"
 
@@ -14,12 +15,6 @@ enum { FILE_SIZE = 10 * CQ_ENTRY_SIZE, FILES_MAX = 6 };
 #define TOPIC STR_LIT("T")
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static void write_file(const struct fs *fs, int64_t start, const uint8_t *data, size_t n)
 {

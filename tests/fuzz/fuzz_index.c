@@ -3,6 +3,7 @@
  * was added afterwards. Input: a byte that chooses how to load, then the file's bytes.
  */
 #include "base/log.h"
+#include "fuzz/must.h"
 #include "os/fs_sim.h"
 #include "store/index.h"
 
@@ -14,12 +15,6 @@ enum { SLOTS = 11, ENTRIES = 20, FILE_SIZE = 40 + SLOTS * 4 + ENTRIES * 20, FOUN
 #define TOPIC STR_LIT("T")
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static size_t ask(struct index *ix, const char *key, int64_t *out)
 {

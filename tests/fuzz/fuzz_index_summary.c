@@ -3,6 +3,7 @@
  * it does not cover. Input: the bytes of the summary file.
  */
 #include "base/log.h"
+#include "fuzz/must.h"
 #include "os/fs_sim.h"
 #include "store/index.h"
 
@@ -14,12 +15,6 @@ enum { SLOTS = 11, ENTRIES = 20, FOUND_MAX = 100, SIZE_MAX_TRIED = 1 << 16 };
 #define TOPIC STR_LIT("T")
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static struct index *load(const struct fs *fs)
 {

@@ -4,6 +4,7 @@
  * turn.
  */
 #include "base/log.h"
+#include "fuzz/must.h"
 #include "os/fs_sim.h"
 #include "store/store_check.h"
 #include "store/store_dump.h"
@@ -13,12 +14,6 @@
 enum { SLOTS = 11, ENTRIES = 20, INDEX_SIZE = 40 + SLOTS * 4 + ENTRIES * 20, LOG_FILE = 600, QUEUE_FILE = 200 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static void write_file(const struct fs *fs, const char *path, const uint8_t *data, size_t n, int64_t size)
 {
