@@ -167,6 +167,14 @@ static int32_t slot_value(const struct index_writer *w, const uint8_t *at)
     return v <= 0 || v >= w->header->count ? 0 : v;
 }
 
+int32_t index_seconds(int64_t begin_time, int64_t store_time)
+{
+    if (begin_time <= 0 || store_time <= begin_time)
+        return 0;
+    int64_t seconds = (store_time - begin_time) / 1000;
+    return seconds > INT32_MAX ? INT32_MAX : (int32_t)seconds;
+}
+
 int index_writer_put(struct index_writer *w, int32_t hash, int64_t offset, int64_t store_time)
 {
     struct index_header *h = w->header;
@@ -177,15 +185,10 @@ int index_writer_put(struct index_writer *w, int32_t hash, int64_t offset, int64
     if (r)
         return r;
     int32_t previous = slot_value(w, slot);
-    int64_t seconds = h->begin_time > 0 ? (store_time - h->begin_time) / 1000 : 0;
-    if (seconds < 0)
-        seconds = 0;
-    if (seconds > INT32_MAX)
-        seconds = INT32_MAX;
     uint8_t *e = w->pending + (size_t)(h->count - w->pending_from) * INDEX_ENTRY_SIZE;
     put_be32(e, (uint32_t)hash);
     put_be64(e + 4, (uint64_t)offset);
-    put_be32(e + 12, (uint32_t)seconds);
+    put_be32(e + 12, (uint32_t)index_seconds(h->begin_time, store_time));
     put_be32(e + 16, (uint32_t)previous);
     put_be32(slot, (uint32_t)h->count);
     size_t page = (size_t)(slot - w->slots) / PAGE;

@@ -53,6 +53,9 @@ static inline int64_t index_file_size(struct index_geometry g)
 struct index_header index_header_decode(const uint8_t *bytes);
 void index_header_encode(const struct index_header *h, uint8_t *bytes);
 
+/* What an entry says of its message's store time: seconds since that of the file's first. */
+int32_t index_seconds(int64_t begin_time, int64_t store_time);
+
 /* Takes over fd (closed by index_writer_free). h stays the caller's and must outlive the writer. NULL: out of memory.
  */
 struct index_writer *index_writer_new(const struct fs *fs, int fd, struct index_geometry g, struct index_header *h);

@@ -210,12 +210,6 @@ static bool contains(const int32_t *hashes, size_t n, int32_t hash)
     return false;
 }
 
-static int32_t seconds_of(const struct index_header *h, int64_t store_time)
-{
-    int64_t s = (store_time - h->begin_time) / 1000;
-    return s < 0 ? 0 : s > INT32_MAX ? INT32_MAX : (int32_t)s;
-}
-
 /* The header repeats the place and time of the first and the last entry. */
 static void check_header(struct check *c, const struct index_info *f, const struct msg_view *v, int64_t offset)
 {
@@ -244,10 +238,10 @@ static void collect_found(struct check *c, const struct msg_view *v, int64_t off
                           "its entry has a hash that none of the keys of the message at log offset %" PRId64 " has",
                           offset);
         /* The first entry's time counts from the file before. */
-        if (ix->entry > 1 && e.seconds != seconds_of(&f->header, v->m.store_time))
+        if (ix->entry > 1 && e.seconds != index_seconds(f->header.begin_time, v->m.store_time))
             check_problem(c, "index", f->path, ix->entry,
                           "its entry is %d s after the file's begin, the message at log offset %" PRId64 " %d s",
-                          e.seconds, offset, seconds_of(&f->header, v->m.store_time));
+                          e.seconds, offset, index_seconds(f->header.begin_time, v->m.store_time));
         if (ix->n_found < HASHES_MAX)
             ix->found[ix->n_found++] = e.hash;
     }

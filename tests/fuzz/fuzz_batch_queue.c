@@ -103,7 +103,7 @@ static void try_all(struct fs_sim *sim, int64_t trust, int64_t cut, bool few)
 
     set = load(fs, INT64_MAX);
     q = cq_get(set, TOPIC, 0, true);
-    must(cq_max(q) == max);
+    must(!few || cq_max(q) == max); /* a start drops an end that cannot be, wherever the junk before it was not read */
     cq_set_free(set);
 }
 
