@@ -228,7 +228,7 @@ static int verify(struct reader *in, int64_t from, int64_t *end)
         for (int i = 0; i < r; i++) {
             struct store_entry *e = &page[i];
             bool blank = cq_entry_preblank(e);
-            if (!cq_entry_valid(e)) {
+            if (!cq_entry_valid(e) || (blank && cq_is_batch(in->q))) { /* a batch queue has none */
                 *end = from + i;
                 return 1;
             }
