@@ -2,7 +2,8 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
+
+#include "os/deadline.h"
 
 static void *run(void *arg)
 {
@@ -49,29 +50,16 @@ void mutex_init_adaptive(pthread_mutex_t *m)
     pthread_mutexattr_destroy(&attr);
 }
 
-static struct timespec from_now(clockid_t clock, int64_t ms)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += ms % 1000 * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 bool mutex_lock_within(pthread_mutex_t *m, int64_t ms)
 {
     if (pthread_mutex_trylock(m) == 0)
         return true;
 #ifdef __SANITIZE_THREAD__
     /* The thread sanitizer does not know the call below and would take what the mutex protects for unprotected. */
-    struct timespec until = from_now(CLOCK_REALTIME, ms);
+    struct timespec until = deadline_in(CLOCK_REALTIME, ms);
     return pthread_mutex_timedlock(m, &until) == 0;
 #else
-    struct timespec until = from_now(CLOCK_MONOTONIC, ms);
+    struct timespec until = deadline_in(CLOCK_MONOTONIC, ms);
     return pthread_mutex_clocklock(m, CLOCK_MONOTONIC, &until) == 0;
 #endif
 }
@@ -104,7 +92,7 @@ void waker_wake(struct waker *w)
 
 void waker_wait(struct waker *w, int64_t timeout_ms)
 {
-    struct timespec until = from_now(CLOCK_MONOTONIC, timeout_ms);
+    struct timespec until = deadline_in(CLOCK_MONOTONIC, timeout_ms);
     pthread_mutex_lock(&w->lock);
     while (__atomic_load_n(&w->set, __ATOMIC_ACQUIRE) == 0)
         if (pthread_cond_timedwait(&w->cond, &w->lock, &until))

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "os/clock.h"
+#include "os/deadline.h"
 #include "os/thread.h"
 #include "store/batch_int.h"
 #include "store/mutant.h"
@@ -503,14 +504,7 @@ static void keep_result(void *arg, void *user, const struct put_result *r)
 
 bool store_wait_flushed(struct store *s, int64_t end)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += s->conf.syncFlushTimeout / 1000;
-    until.tv_nsec += (long)(s->conf.syncFlushTimeout % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = deadline_in(CLOCK_MONOTONIC, s->conf.syncFlushTimeout);
     if (!s->running)
         flusher_step(s);
     __atomic_add_fetch(&s->flushed_waiters, 1, __ATOMIC_SEQ_CST);

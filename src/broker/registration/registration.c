@@ -2,6 +2,8 @@
 
 #include "base/log.h"
 #include "os/clock.h"
+#include "os/deadline.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -124,19 +126,6 @@ static bool all_tried(const struct registration *r)
     return true;
 }
 
-static struct timespec deadline_in(int64_t ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += ms % 1000 * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 int registration_start(struct registration *r, struct err *err)
 {
     if (parse_servers(r, err) < 0)
@@ -161,7 +150,7 @@ int registration_start(struct registration *r, struct err *err)
     int e = thread_start(&r->thread, "registration", loop_main, r->loop);
     if (e < 0)
         return err_sys(err, -e, "cannot start the registration thread");
-    struct timespec until = deadline_in(START_WAIT_MS);
+    struct timespec until = deadline_in(CLOCK_MONOTONIC, START_WAIT_MS);
     pthread_mutex_lock(&r->lock);
     while (!all_tried(r))
         if (pthread_cond_timedwait(&r->answered, &r->lock, &until))
@@ -306,7 +295,7 @@ static bool waited_for(const struct reg_server *s, uint64_t change)
 /* Under the lock: waits until the name servers that answer at all know of the change. */
 static void wait_for(struct registration *r, uint64_t change)
 {
-    struct timespec until = deadline_in(ACK_WAIT_MS);
+    struct timespec until = deadline_in(CLOCK_MONOTONIC, ACK_WAIT_MS);
     for (size_t i = 0; i < r->count; i++) {
         while (waited_for(&r->servers[i], change))
             if (pthread_cond_timedwait(&r->answered, &r->lock, &until)) {
