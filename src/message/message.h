@@ -114,6 +114,8 @@ void msg_record_crc_seal(uint8_t *record);
 
 /* Properties text. */
 struct str msg_property(struct str properties, struct str name); /* null view when absent */
+/* The key is the unique one, or one of KEYS. */
+bool msg_has_key(struct str properties, struct str key);
 /* Visits each pair; *rest starts as the whole text. Malformed chunks are skipped as Java skips them. */
 bool msg_property_next(struct str *rest, struct str *name, struct str *value);
 void msg_property_add(struct buf *out, struct str name, struct str value);

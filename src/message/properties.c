@@ -31,6 +31,17 @@ struct str msg_property(struct str properties, struct str name)
     return STR_NULL;
 }
 
+bool msg_has_key(struct str properties, struct str key)
+{
+    struct str keys = msg_property(properties, STR_LIT(MSG_PROP_KEYS)), one;
+    if (str_eq(msg_property(properties, STR_LIT(MSG_PROP_UNIQ_KEY)), key))
+        return true;
+    while (str_split(&keys, ' ', &one))
+        if (one.len && str_eq(one, key))
+            return true;
+    return false;
+}
+
 bool msg_property_next(struct str *rest, struct str *name, struct str *value)
 {
     struct str chunk;

@@ -122,25 +122,13 @@ struct asked_key {
     struct buf record;
 };
 
-static bool has_key(const struct msg_view *v, struct str topic, struct str key)
-{
-    struct str rest = msg_property(v->m.properties, STR_LIT(MSG_PROP_KEYS)), word;
-    if (!str_eq(v->m.topic, topic))
-        return false;
-    if (str_eq(msg_property(v->m.properties, STR_LIT(MSG_PROP_UNIQ_KEY)), key))
-        return true;
-    while (str_split(&rest, ' ', &word))
-        if (word.len > 0 && str_eq(word, key))
-            return true;
-    return false;
-}
-
 static bool has_asked_key(void *arg, int64_t offset)
 {
     struct asked_key *asked = arg;
     struct msg_view view;
     asked->record.len = 0;
-    return store_read(asked->s, offset, &asked->record, &view) && has_key(&view, *asked->topic, *asked->key);
+    return store_read(asked->s, offset, &asked->record, &view) && str_eq(view.m.topic, *asked->topic) &&
+           msg_has_key(view.m.properties, *asked->key);
 }
 
 size_t store_query(struct store *s, struct str topic, struct str key, int64_t begin, int64_t end, int64_t *offsets,

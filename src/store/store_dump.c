@@ -9,22 +9,11 @@
 
 enum { PATH_SIZE = 4096, PROGRESS_BYTES = 64 << 20 };
 
-static bool has_key(const struct msg_view *v, struct str key)
-{
-    struct str keys = msg_property(v->m.properties, STR_LIT(MSG_PROP_KEYS)), one;
-    if (str_eq(msg_property(v->m.properties, STR_LIT(MSG_PROP_UNIQ_KEY)), key))
-        return true;
-    while (str_split(&keys, ' ', &one))
-        if (one.len && str_eq(one, key))
-            return true;
-    return false;
-}
-
 static bool matches(const struct store_dump_filter *f, const struct msg_view *v)
 {
     return (f->topic == NULL || str_eqz(v->m.topic, f->topic)) && (f->queue_id < 0 || v->m.queue_id == f->queue_id) &&
            v->m.store_time >= f->since && (v->m.store_time < f->until || f->until == INT64_MAX) &&
-           (f->key == NULL || has_key(v, str_from(f->key)));
+           (f->key == NULL || msg_has_key(v->m.properties, str_from(f->key)));
 }
 
 static int64_t dump(struct log_files *log, const struct store_dump_filter *filter, const struct store_dump_sink *sink,
