@@ -5,7 +5,8 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "os/clock.h"
-#include "tmpdir.h"
+#include "unit/store/counting_fs.h"
+#include "unit/store/tmpdir.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -420,30 +421,6 @@ static void test_truncate_front(void **state)
     assert_int_equal(cq_min(q), 36);
 }
 
-/* The real file system, counting what is read and opened. */
-static int64_t reads, opens;
-
-static ssize_t counted_pread(const struct fs *fs, int fd, void *buf, size_t n, int64_t at)
-{
-    reads++;
-    return fs_real()->pread(fs_real(), fd, buf, n, at);
-}
-
-static int counted_open(const struct fs *fs, const char *path, int flags)
-{
-    opens++;
-    return fs_real()->open(fs_real(), path, flags);
-}
-
-static const struct fs *counting_fs(void)
-{
-    static struct fs fs;
-    fs = *fs_real();
-    fs.pread = counted_pread;
-    fs.open = counted_open;
-    return &fs;
-}
-
 /* Queues that the removed part of the log does not touch cost no reading, and the others little. */
 static void test_truncate_front_reads_little(void **state)
 {
@@ -461,13 +438,13 @@ static void test_truncate_front_reads_little(void **state)
     }
     for (int round = 0; round < 6; round++)
         persist(f->set, QUEUES * EACH * MSG);
-    reads = 0;
+    counted_reads = 0;
     assert_int_equal(cq_set_truncate_front(f->set, (int64_t)EACH * MSG), 0);
-    assert_int_equal(reads, 0);
+    assert_int_equal(counted_reads, 0);
     assert_int_equal(cq_min(q[0]), EACH);
     assert_int_equal(cq_min(q[1]), 0);
     assert_int_equal(cq_set_truncate_front(f->set, (EACH + 30) * MSG), 0);
-    assert_true(reads <= 2);
+    assert_true(counted_reads <= 2);
     assert_int_equal(cq_min(q[1]), 30);
     assert_int_equal(cq_min(q[2]), 0);
 }
@@ -488,10 +465,10 @@ static void test_load_opens_few_files(void **state)
     cq_set_free(f->set);
     f->set = cq_set_new(counting_fs(), f->dir.path, f->file_size);
     cq_set_trust(f->set, N * MSG);
-    opens = 0;
+    counted_opens = 0;
     if (cq_set_load(f->set, &err))
         fail_msg("%s", err.text);
-    assert_true(opens < 30);
+    assert_true(counted_opens < 30);
     struct cq *q = cq_get(f->set, TOPIC, 0, false);
     assert_int_equal(cq_max(q), N + 25);
     check_entries(q, 0, N + 25);

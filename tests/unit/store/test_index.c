@@ -1,51 +1,24 @@
 /* Key index: the bytes of the files, asking, rolling, restarts clean and after a crash. */
-#include "store/index.h"
+#include "unit/store/index_fixture.h"
 
 #include "base/bytes.h"
 #include "base/crc.h"
 #include "base/javahash.h"
-#include "base/log.h"
 #include "os/clock.h"
-#include "tmpdir.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+enum { FILE_SIZE = 40 + SLOTS * 4 + ENTRIES * 20 };
 
-enum { SLOTS = 50, ENTRIES = 40, FILE_SIZE = 40 + SLOTS * 4 + ENTRIES * 20 };
-
-#define TOPIC STR_LIT("TopicTest")
-
-struct fixture {
-    struct tmpdir dir;
-    struct index *ix;
-    int32_t slots, entries;
-};
-
-static int setup(void **state)
+static int setup_empty(void **state)
 {
-    struct fixture *f = calloc(1, sizeof *f);
-    log_set_level(LOG_ERROR);
-    tmpdir_make(&f->dir);
-    f->slots = SLOTS;
-    f->entries = ENTRIES;
+    setup(state);
+    struct fixture *f = *state;
     f->ix = index_new(fs_real(), f->dir.path, SLOTS, ENTRIES);
     assert_non_null(f->ix);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    index_free(f->ix);
-    tmpdir_remove(&f->dir);
-    free(f);
     return 0;
 }
 
@@ -56,43 +29,6 @@ static void reload(struct fixture *f, bool crash, int64_t checkpoint)
     f->ix = index_new(fs_real(), f->dir.path, f->slots, f->entries);
     if (index_load(f->ix, crash, checkpoint, &err))
         fail_msg("%s", err.text);
-}
-
-static void add(struct index *ix, const char *uniq, const char *keys, int64_t offset, int64_t time)
-{
-    struct err err;
-    if (index_add(ix, TOPIC, str_from(uniq), str_from(keys), offset, time, &err))
-        fail_msg("%s", err.text);
-}
-
-static int64_t flush(struct index *ix)
-{
-    struct err err;
-    int64_t time;
-    if (index_flush(ix, &time, &err))
-        fail_msg("%s", err.text);
-    return time;
-}
-
-static size_t ask_of(struct index *ix, struct str topic, struct str key, int64_t begin, int64_t end, int64_t *offsets,
-                     size_t max)
-{
-    return index_query(ix, &(struct index_asked){topic, key, begin, end, NULL, NULL}, offsets, max);
-}
-
-static size_t ask(struct index *ix, const char *key, int64_t *offsets, size_t max)
-{
-    return ask_of(ix, TOPIC, str_from(key), 0, INT64_MAX, offsets, max);
-}
-
-static bool has(struct index *ix, const char *key, int64_t offset)
-{
-    int64_t offsets[200];
-    size_t n = ask(ix, key, offsets, 200);
-    for (size_t i = 0; i < n; i++)
-        if (offsets[i] == offset)
-            return true;
-    return false;
 }
 
 struct names {
@@ -585,7 +521,7 @@ static void test_speed(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(test_##name, setup_empty, teardown)
     const struct CMUnitTest tests[] = {
         T(nothing_costs_nothing),
         T(file_bytes),

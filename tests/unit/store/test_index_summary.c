@@ -1,92 +1,13 @@
 /* Summaries of index files: what they spare, that they never hide a key, and that they can be lost. */
-#include "store/index.h"
+#include "unit/store/index_fixture.h"
 
-#include "base/log.h"
-#include "tmpdir.h"
+#include "unit/store/counting_fs.h"
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-enum { SLOTS = 50, ENTRIES = 40 };
-
-#define TOPIC STR_LIT("TopicTest")
-
-struct fixture {
-    struct tmpdir dir;
-    struct index *ix;
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    log_set_level(LOG_ERROR);
-    tmpdir_make(&f->dir);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    index_free(f->ix);
-    tmpdir_remove(&f->dir);
-    free(f);
-    return 0;
-}
-
-static void add(struct index *ix, const char *key, int64_t offset, int64_t time)
-{
-    struct err err;
-    if (index_add(ix, TOPIC, STR_NULL, str_from(key), offset, time, &err))
-        fail_msg("%s", err.text);
-}
-
-static void flush(struct index *ix)
-{
-    struct err err;
-    int64_t time;
-    if (index_flush(ix, &time, &err))
-        fail_msg("%s", err.text);
-}
-
-static size_t ask(struct index *ix, const char *key, int64_t *offsets, size_t max)
-{
-    return index_query(ix, &(struct index_asked){TOPIC, str_from(key), 0, INT64_MAX, NULL, NULL}, offsets, max);
-}
-
-static bool has(struct index *ix, const char *key, int64_t offset)
-{
-    int64_t offsets[200];
-    size_t n = ask(ix, key, offsets, 200);
-    for (size_t i = 0; i < n; i++)
-        if (offsets[i] == offset)
-            return true;
-    return false;
-}
-
 enum { SUMMARIZED = 20 * (ENTRIES - 1) }; /* keys that fill 20 files */
-
-static _Atomic int64_t opens; /* other threads open files, too */
-
-static int counted_open(const struct fs *fs, const char *path, int flags)
-{
-    opens++;
-    return fs_real()->open(fs_real(), path, flags);
-}
-
-static const struct fs *counting_fs(void)
-{
-    static struct fs fs;
-    fs = *fs_real();
-    fs.open = counted_open;
-    return &fs;
-}
 
 static void summaries_dir(struct fixture *f, char out[500])
 {
@@ -111,7 +32,7 @@ static void add_numbered(struct fixture *f, int from, int to)
     for (int i = from; i < to; i++) {
         char key[16];
         snprintf(key, sizeof key, "n%d", i);
-        add(f->ix, key, i * 100, 1000000 + i * 1000);
+        add(f->ix, NULL, key, i * 100, 1000000 + i * 1000);
         if (i % 100 == 99)
             flush(f->ix);
     }
@@ -155,13 +76,13 @@ static size_t count_summaries(struct fixture *f)
 static double opens_of_absent(struct fixture *f)
 {
     int64_t out[4];
-    opens = 0;
+    counted_opens = 0;
     for (int i = 0; i < 100; i++) {
         char key[16];
         snprintf(key, sizeof key, "absent%d", i);
         ask(f->ix, key, out, 4);
     }
-    return (double)opens / 100;
+    return (double)counted_opens / 100;
 }
 
 static void test_a_summary_spares_looking_into_files(void **state)
@@ -246,7 +167,7 @@ static void test_only_wanted_messages_count(void **state)
     int asked = 0;
     reload(f, false, 0, 1);
     for (int i = 0; i < 100; i++)
-        add(f->ix, "same", i * 100, 1000000 + i * 1000);
+        add(f->ix, NULL, "same", i * 100, 1000000 + i * 1000);
     struct index_asked a = {TOPIC, STR_LIT("same"), 0, INT64_MAX, wants_even, &asked};
     assert_int_equal(index_query(f->ix, &a, out, 5), 5);
     for (int i = 0; i < 5; i++)
