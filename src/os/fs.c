@@ -54,10 +54,13 @@ static int64_t find_nonzero(const struct fs *fs, int fd, int64_t at, int64_t end
     char *buf = malloc(CHUNK);
     if (buf == NULL)
         return -ENOMEM;
-    /* What is read ahead of a hole counts as data from then on, so the whole of a hole would be read. */
+    /* What of a hole is in the page cache counts as data. So what was read ahead is dropped, which would also have the
+     * kernel go on reading ahead; and no piece ends within a page, or the next one would begin with data. */
+    fs->dontneed(fs, fd, at, end - at);
     fs->scattered(fs, fd, true);
     while ((at = fs->next_data(fs, fd, at)) >= 0 && at < end) {
-        ssize_t got = fs->pread(fs, fd, buf, end - at < CHUNK ? (size_t)(end - at) : CHUNK, at);
+        int64_t piece = CHUNK - at % CHUNK;
+        ssize_t got = fs->pread(fs, fd, buf, (size_t)(end - at < piece ? end - at : piece), at);
         if (got <= 0) {
             at = got < 0 ? got : at;
             break;
