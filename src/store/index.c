@@ -112,18 +112,22 @@ static bool is_plausible(const struct index *ix, const struct index_header *h)
 }
 
 /* 1: use it, 0: delete it, -1: err. */
-static int judge(const struct index *ix, const char *path, bool after_crash, int64_t checkpoint_time,
+static int judge(const struct index *ix, const char *path, enum index_end end, int64_t checkpoint_time,
                  struct index_header *h, struct err *err)
 {
     struct fs_stat st;
     uint8_t b[INDEX_HEADER_SIZE];
-    int fd = ix->fs->open(ix->fs, path, FS_READ);
+    int flushed = 0, fd = ix->fs->open(ix->fs, path, FS_READ);
     if (fd < 0)
         return err_sys(err, -fd, "cannot open the index file %s", path);
     int r = ix->fs->fstat(ix->fs, fd, &st);
     if (r == 0 && st.size == index_file_size(ix->g))
         r = fs_read_all(ix->fs, fd, b, sizeof b, 0);
+    if (r == 0 && st.size == index_file_size(ix->g) && end == INDEX_OWN_CRASH)
+        flushed = index_header_is_flushed(ix->fs, fd, ix->g, b);
     ix->fs->close(ix->fs, fd);
+    if (flushed < 0)
+        r = flushed;
     if (r)
         return err_sys(err, -r, "cannot read the index file %s", path);
     if (st.size == 0)
@@ -137,17 +141,18 @@ static int judge(const struct index *ix, const char *path, bool after_crash, int
     *h = index_header_decode(b);
     if (h->used_slots < 0 || h->used_slots > ix->g.slots)
         h->used_slots = ix->g.slots; /* only a statistic */
-    return is_plausible(ix, h) && !(after_crash && h->end_time > checkpoint_time);
+    /* Of a file that Java wrote only the checkpoint's time tells whether all that its header counts is there. */
+    return is_plausible(ix, h) && (end == INDEX_CLEAN || flushed || h->end_time <= checkpoint_time);
 }
 
-static int load_file(struct index *ix, const char *name, bool after_crash, int64_t checkpoint_time, struct err *err)
+static int load_file(struct index *ix, const char *name, enum index_end end, int64_t checkpoint_time, struct err *err)
 {
     char path[INDEX_PATH_SIZE];
     struct index_header h;
     int r = index_path_of(ix, name, path);
     if (r)
         return err_sys(err, -r, "index folder %s", ix->dir);
-    r = judge(ix, path, after_crash, checkpoint_time, &h, err);
+    r = judge(ix, path, end, checkpoint_time, &h, err);
     if (r < 0)
         return -1;
     if (r == 0) {
@@ -182,7 +187,7 @@ static int open_writer(struct index *ix, struct index_file *f, bool repair, stru
     return r ? err_sys(err, -r, "cannot read the index file %s", path) : 0;
 }
 
-int index_load(struct index *ix, bool after_crash, int64_t checkpoint_time, struct err *err)
+int index_load(struct index *ix, enum index_end end, int64_t checkpoint_time, struct err *err)
 {
     char **names = NULL;
     size_t n = 0;
@@ -193,11 +198,11 @@ int index_load(struct index *ix, bool after_crash, int64_t checkpoint_time, stru
         return err_sys(err, -r, "cannot list the index folder %s", ix->dir);
     for (size_t i = 0; i < n && r == 0; i++)
         if (strlen(names[i]) < INDEX_NAME_SIZE && strspn(names[i], "0123456789") == strlen(names[i]))
-            r = load_file(ix, names[i], after_crash, checkpoint_time, err);
+            r = load_file(ix, names[i], end, checkpoint_time, err);
     fs_names_free(names, n);
     struct index_file *last = last_file(ix);
     if (r == 0 && last && !index_file_is_full(ix, last))
-        r = open_writer(ix, last, after_crash, err);
+        r = open_writer(ix, last, end != INDEX_CLEAN, err);
     if (r == 0)
         index_summaries_load(ix);
     return r;

@@ -17,9 +17,10 @@ struct index;
 
 /* NULL: out of memory. */
 struct index *index_new(const struct fs *fs, const char *dir, int32_t slots, int32_t entries);
-/* after_crash: files whose end time is behind checkpoint_time are deleted (Java's rule; they are rebuilt from the log).
- */
-int index_load(struct index *ix, bool after_crash, int64_t checkpoint_time, struct err *err);
+/* What the folder's last user left. After a crash files whose end time is behind checkpoint_time are deleted (Java's
+ * rule; they are rebuilt from the log), but after one of ours not those with the header of a flush. */
+enum index_end { INDEX_CLEAN, INDEX_CRASH, INDEX_OWN_CRASH };
+int index_load(struct index *ix, enum index_end end, int64_t checkpoint_time, struct err *err);
 void index_free(struct index *ix); /* does not flush */
 /* Before index_load: full files get summaries (index_summary.h) in the folder dir once there are so many. 0 or -ENOMEM.
  */
@@ -50,6 +51,10 @@ struct index_asked {
 size_t index_query(struct index *ix, const struct index_asked *asked, int64_t *offsets, size_t max);
 /* Deletes files (never the last) that only cover messages below log_min; returns how many. */
 int index_clean(struct index *ix, int64_t log_min);
+/* Deletes the files with messages that recovery has cut off the log: others come in their place. Before the first is
+ * added.
+ */
+void index_cut(struct index *ix, int64_t log_end);
 
 /* |Java hash| of topic#key, as stored. */
 int32_t index_key_hash(struct str topic, struct str key);

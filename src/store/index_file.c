@@ -1,6 +1,7 @@
 #include "store/index_file.h"
 
 #include "base/bytes.h"
+#include "base/crc.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@ enum {
     PENDING_MAX = 3200,  /* entries kept until they are written together */
     RUN_PAGES = 64,      /* slot pages written by one call */
     CHAIN_MAX = 1 << 20, /* longer chains are damage */
+    FLUSH_MARK = 0x43524f4b,
+    FLUSH_MARK_SIZE = 12, /* magic, CRC of the header to come, CRC of the one it replaces */
 };
 
 struct index_writer {
@@ -19,6 +22,7 @@ struct index_writer {
     int fd;
     struct index_geometry g;
     struct index_header *header;
+    uint32_t header_crc; /* of the one in the file */
     bool dirty;
 
     /* Slots as in the file (big-endian). A page is valid once its bit in `loaded` is set. */
@@ -61,6 +65,23 @@ static int64_t entry_at(struct index_geometry g, int32_t n)
     return INDEX_HEADER_SIZE + (int64_t)g.slots * INDEX_SLOT_SIZE + (int64_t)n * INDEX_ENTRY_SIZE;
 }
 
+static uint32_t header_crc(const struct index_header *h)
+{
+    uint8_t b[INDEX_HEADER_SIZE];
+    index_header_encode(h, b);
+    return crc32_ieee(b, sizeof b);
+}
+
+int index_header_is_flushed(const struct fs *fs, int fd, struct index_geometry g, const uint8_t *bytes)
+{
+    uint8_t mark[FLUSH_MARK_SIZE];
+    int r = fs_read_all(fs, fd, mark, sizeof mark, entry_at(g, 0));
+    if (r)
+        return r;
+    uint32_t crc = crc32_ieee(bytes, INDEX_HEADER_SIZE);
+    return get_be32(mark) == FLUSH_MARK && (get_be32(mark + 4) == crc || get_be32(mark + 8) == crc);
+}
+
 static struct index_entry entry_decode(const uint8_t *b)
 {
     return (struct index_entry){(int32_t)get_be32(b), (int64_t)get_be64(b + 4), (int32_t)get_be32(b + 12),
@@ -85,6 +106,7 @@ struct index_writer *index_writer_new(const struct fs *fs, int fd, struct index_
     w->fd = fd;
     w->g = g;
     w->header = h;
+    w->header_crc = header_crc(h);
     w->pending_from = h->count;
     w->fresh = h->count <= 1;
     w->pages = ((size_t)g.slots + SLOTS_PER_PAGE - 1) / SLOTS_PER_PAGE;
@@ -221,10 +243,20 @@ static bool is_changed(const struct index_writer *w, size_t page)
     return page < w->pages && (w->changed[page / 64] >> (page % 64) & 1);
 }
 
+static int write_flush_mark(struct index_writer *w)
+{
+    uint8_t mark[FLUSH_MARK_SIZE];
+    put_be32(mark, FLUSH_MARK);
+    put_be32(mark + 4, header_crc(w->header));
+    put_be32(mark + 8, w->header_crc);
+    return fs_write_all(w->fs, w->fd, mark, sizeof mark, entry_at(w->g, 0));
+}
+
 static int write_slots(struct index_writer *w)
 {
-    if (w->slots == NULL)
-        return 0;
+    int e = write_flush_mark(w);
+    if (e || w->slots == NULL)
+        return e;
     for (size_t page = 0; page < w->pages; page++) {
         if (w->changed[page / 64] == 0) {
             page |= 63;
@@ -249,7 +281,10 @@ static int write_header(struct index_writer *w)
 {
     uint8_t b[INDEX_HEADER_SIZE];
     index_header_encode(w->header, b);
-    return fs_write_all(w->fs, w->fd, b, sizeof b, 0);
+    int r = fs_write_all(w->fs, w->fd, b, sizeof b, 0);
+    if (r == 0)
+        w->header_crc = crc32_ieee(b, sizeof b);
+    return r;
 }
 
 int index_writer_write(struct index_writer *w, enum index_phase phase)

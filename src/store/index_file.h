@@ -5,6 +5,9 @@
  * What makes a crash harmless: entries are only ever added, and a flush writes entries, syncs, writes slots, syncs,
  * writes the header, syncs. The header on disk therefore counts entries that are durable; a slot on disk may only point
  * further when the process died inside a flush, and then to entries that were synced before, whose chain leads back.
+ * A Java broker writes through a mapping, in no such order. So the room of entry 0, which neither uses, holds the CRCs
+ * of the header about to be written and of the one it replaces, synced with the slots: a header with one of them is
+ * ours.
  *
  * Threads: the caller locks around everything but index_writer_sync and the two functions that only read the file.
  */
@@ -52,6 +55,10 @@ static inline int64_t index_file_size(struct index_geometry g)
 
 struct index_header index_header_decode(const uint8_t *bytes);
 void index_header_encode(const struct index_header *h, uint8_t *bytes);
+
+/* Whether the header of the open file, INDEX_HEADER_SIZE bytes, was written by a flush as above. 1, 0, or a negative
+ * errno value. */
+int index_header_is_flushed(const struct fs *fs, int fd, struct index_geometry g, const uint8_t *bytes);
 
 /* What an entry says of its message's store time: seconds since that of the file's first. */
 int32_t index_seconds(int64_t begin_time, int64_t store_time);

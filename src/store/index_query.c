@@ -144,29 +144,51 @@ size_t index_query(struct index *ix, const struct index_asked *asked, int64_t *o
     return found;
 }
 
+/* Under the lock: takes file i off the list. */
+static struct index_file *take_off(struct index *ix, size_t i)
+{
+    struct index_file *f = ix->files[i];
+    if (f->summary)
+        index_summary_leave(f->summary);
+    memmove(ix->files + i, ix->files + i + 1, (--ix->n - i) * sizeof ix->files[0]);
+    return f;
+}
+
+static void delete_file(struct index *ix, struct index_file *f, const char *what)
+{
+    char path[INDEX_PATH_SIZE];
+    int r = index_path_of(ix, f->name, path);
+    if (r == 0)
+        r = ix->fs->unlink(ix->fs, path);
+    if (r && r != -ENOENT)
+        LOG(LOG_WARN, "store", "cannot delete the %s index file %s: %s; delete it by hand", what, path, strerror(-r));
+    index_file_free(f);
+}
+
 int index_clean(struct index *ix, int64_t log_min)
 {
     int deleted = 0;
     for (;;) {
         struct index_file *gone = NULL;
         pthread_mutex_lock(&ix->lock);
-        if (ix->n > 1 && ix->files[0]->header.end_offset < log_min && ix->files[0]->writer == NULL) {
-            gone = ix->files[0];
-            if (gone->summary)
-                index_summary_leave(gone->summary);
-            memmove(ix->files, ix->files + 1, --ix->n * sizeof ix->files[0]);
-        }
+        if (ix->n > 1 && ix->files[0]->header.end_offset < log_min && ix->files[0]->writer == NULL)
+            gone = take_off(ix, 0);
         pthread_mutex_unlock(&ix->lock);
         if (gone == NULL)
             return deleted;
-        char path[INDEX_PATH_SIZE];
-        int r = index_path_of(ix, gone->name, path);
-        if (r == 0)
-            r = ix->fs->unlink(ix->fs, path);
-        if (r && r != -ENOENT)
-            LOG(LOG_WARN, "store", "cannot delete the expired index file %s: %s; delete it by hand", path,
-                strerror(-r));
-        index_file_free(gone);
+        delete_file(ix, gone, "expired");
         deleted++;
     }
+}
+
+void index_cut(struct index *ix, int64_t log_end)
+{
+    pthread_mutex_lock(&ix->lock);
+    while (ix->n && ix->files[ix->n - 1]->header.end_offset >= log_end) {
+        struct index_file *f = take_off(ix, ix->n - 1);
+        LOG(LOG_WARN, "store", "the index file %s/%s knows messages behind the end of the log; they are indexed again",
+            ix->dir, f->name);
+        delete_file(ix, f, "wrong");
+    }
+    pthread_mutex_unlock(&ix->lock);
 }

@@ -125,7 +125,8 @@ static int open_index(struct store *s, struct err *err)
         if (checkpoint_write(&s->ckpt, s->fs, s->checkpoint_path, err))
             return -1;
     }
-    return index_load(s->index, s->after_crash, s->ckpt.index_time, err);
+    enum index_end end = !s->after_crash ? INDEX_CLEAN : s->ckpt.have_marks ? INDEX_OWN_CRASH : INDEX_CRASH;
+    return index_load(s->index, end, s->ckpt.index_time, err);
 }
 
 static int open_log(struct store *s, struct err *err)
@@ -220,6 +221,8 @@ void store_recovered(struct store *s)
         keeper_note_recovered(s);
     s->last_sync_end = clog_min(s->log) - 1;
     __atomic_store_n(&s->resident_from, clog_max(s->log), __ATOMIC_RELAXED);
+    if (s->index)
+        index_cut(s->index, clog_max(s->log));
     __atomic_store_n(&s->dispatched, indexed_up_to(s), __ATOMIC_RELAXED);
 }
 

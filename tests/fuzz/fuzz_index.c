@@ -28,7 +28,7 @@ static struct index *load(const struct fs *fs, bool crash, int64_t time)
 {
     struct err err;
     struct index *ix = index_new(fs, "/index", SLOTS, ENTRIES);
-    must(ix != NULL && index_load(ix, crash, time, &err) == 0);
+    must(ix != NULL && index_load(ix, crash ? INDEX_OWN_CRASH : INDEX_CLEAN, time, &err) == 0);
     return ix;
 }
 

@@ -20,7 +20,7 @@ static struct index *load(const struct fs *fs)
 {
     struct err err;
     struct index *ix = index_new(fs, "/index", SLOTS, ENTRIES);
-    must(ix && index_summarize_from(ix, "/summaries", 1) == 0 && index_load(ix, false, 0, &err) == 0);
+    must(ix && index_summarize_from(ix, "/summaries", 1) == 0 && index_load(ix, INDEX_CLEAN, 0, &err) == 0);
     return ix;
 }
 

@@ -23,7 +23,7 @@ static void reload(struct fixture *f, bool crash, int64_t checkpoint, size_t fro
     index_free(f->ix);
     f->ix = index_new(counting_fs(), index_dir, SLOTS, ENTRIES);
     assert_int_equal(index_summarize_from(f->ix, dir, from), 0);
-    if (index_load(f->ix, crash, checkpoint, &err))
+    if (index_load(f->ix, crash ? INDEX_OWN_CRASH : INDEX_CLEAN, checkpoint, &err))
         fail_msg("%s", err.text);
 }
 
