@@ -50,8 +50,9 @@ final class OperatorScenarios {
     }
 
     static List<FeaturesOverRestart.Scenario> all(FeaturesOverRestart test) {
-        List<FeaturesOverRestart.Scenario> all = new ArrayList<>(List.of(new Positions(test), new FromATime(test), new RetryPolicy(),
-            new DeletedGroup(test), new Traced(test), new Tracked(test)));
+        RefusingGroup refusing = new RefusingGroup(test);
+        List<FeaturesOverRestart.Scenario> all = new ArrayList<>(List.of(refusing, new Positions(test), new FromATime(test),
+            new RetryPolicy(), new Traced(test), new Tracked(test), new DeletedGroup(test, refusing)));
         // It is the name server's, whose files are not in the store directory that changes sides.
         if (!FeaturesOverRestart.HOW.equals("switch")) {
             all.add(new OrderConfiguration(test));
@@ -264,23 +265,21 @@ final class OperatorScenarios {
         }
     }
 
-    /** A group that is deleted with its offsets is gone; its retry and dead-letter topics are an operator's to delete. */
-    private static final class DeletedGroup extends FeaturesOverRestart.Scenario {
+    /** What a group refuses for good is among its dead letters. */
+    private static final class RefusingGroup extends FeaturesOverRestart.Scenario {
+        final String group = unique("deleted");
         private final FeaturesOverRestart test;
-        private final String group = unique("deleted");
         private String topic;
+        private long left;
 
-        DeletedGroup(FeaturesOverRestart test) {
-            super("a deleted group");
+        RefusingGroup(FeaturesOverRestart test) {
+            super("a group that refuses");
             this.test = test;
         }
 
-        private boolean hasTopic(String name) throws Exception {
-            return admin().getAllTopicConfig(brokerAddress(), 10_000).getTopicConfigTable().containsKey(name);
-        }
-
-        private boolean hasGroup() throws Exception {
-            return admin().getAllSubscriptionGroup(brokerAddress(), 10_000).getSubscriptionGroupTable().containsKey(group);
+        /** A pull that Java's broker still holds (15 s, looked after every 5 s) makes its group anew when it is answered. */
+        void awaitItsPulls() throws Exception {
+            eventually("the last pull of a consumer that left", () -> System.nanoTime() - left > 21_000_000_000L);
         }
 
         @Override
@@ -300,6 +299,39 @@ final class OperatorScenarios {
             // Both have to be there: a message that is sent back later would make the group and its retry topic anew.
             eventually("both dead letters", () -> deadLetters(group) == 2);
             consumer.shutdown();
+            left = System.nanoTime();
+        }
+
+        @Override
+        void after() throws Exception {
+            assertEquals(2, deadLetters(group));
+        }
+    }
+
+    /** A group that is deleted with its offsets is gone; its retry and dead-letter topics are an operator's to delete. */
+    private static final class DeletedGroup extends FeaturesOverRestart.Scenario {
+        private final FeaturesOverRestart test;
+        private final RefusingGroup refusing;
+        private final String group;
+
+        DeletedGroup(FeaturesOverRestart test, RefusingGroup refusing) {
+            super("a deleted group");
+            this.test = test;
+            this.refusing = refusing;
+            this.group = refusing.group;
+        }
+
+        private boolean hasTopic(String name) throws Exception {
+            return admin().getAllTopicConfig(brokerAddress(), 10_000).getTopicConfigTable().containsKey(name);
+        }
+
+        private boolean hasGroup() throws Exception {
+            return admin().getAllSubscriptionGroup(brokerAddress(), 10_000).getSubscriptionGroupTable().containsKey(group);
+        }
+
+        @Override
+        void before() throws Exception {
+            refusing.awaitItsPulls();
             assertTrue(hasTopic("%RETRY%" + group));
             assertTrue(hasGroup());
             admin().deleteSubscriptionGroup(brokerAddress(), group, true);
@@ -315,7 +347,7 @@ final class OperatorScenarios {
             assertTrue(hasTopic("%DLQ%" + group));
             // Under the same name a new one begins, and at the first message.
             Received received = new Received();
-            consume(test, group, topic, received);
+            consume(test, group, refusing.topic, received);
             eventually("both messages", () -> received.count() >= 2);
             assertTrue(hasGroup());
         }
