@@ -22,6 +22,8 @@ enum {
     READ_MUCH = 64 << 20,     /* ... so much of it */
     PROGRESS_MS = 3000,
     PATH_SIZE = 4096,
+    HEAD_SIZE = 8, /* of a record: size and magic */
+    SECTOR = 512,
 };
 
 /* No queue gets that long; a larger number would overflow as a position in its files. */
@@ -73,17 +75,35 @@ static int64_t start_by_file(struct store *s)
     return min;
 }
 
-/* Our marks point at a record's begin or at unused space; anything else means that the files were changed since. */
+/* Of a head across two sectors either one may not have been written. */
+static bool is_half_magic(const uint8_t *head, int64_t at, uint32_t magic)
+{
+    int64_t first = SECTOR - at % SECTOR;
+    if (first >= HEAD_SIZE)
+        return false;
+    for (int i = MSG_POS_MAGIC; i < MSG_POS_MAGIC + 4; i++)
+        if (head[i] != 0 && head[i] != (uint8_t)(magic >> (24 - 8 * (i - MSG_POS_MAGIC))))
+            return false;
+    return true;
+}
+
+/* Our marks point at a record's begin or at unused space; anything else means that the files were changed since. The
+ * record there may be torn: it is the first that was not synced. */
 static bool mark_fits(struct store *s, int64_t mark)
 {
-    uint8_t head[8];
+    static const uint32_t magics[] = {MSG_MAGIC_V1, MSG_MAGIC_V2, MSG_MAGIC_BLANK};
+    uint8_t head[HEAD_SIZE];
     if (mark < clog_min(s->log) || mark > clog_max(s->log))
         return false;
     ssize_t got = clog_read(s->log, mark, head, sizeof head);
     if (got < (ssize_t)sizeof head)
         return mark == clog_max(s->log);
-    uint32_t magic = get_be32(head + 4);
-    return get_be64(head) == 0 || magic == MSG_MAGIC_V1 || magic == MSG_MAGIC_V2 || magic == MSG_MAGIC_BLANK;
+    if (get_be64(head) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof magics / sizeof magics[0]; i++)
+        if (get_be32(head + MSG_POS_MAGIC) == magics[i] || is_half_magic(head, mark, magics[i]))
+            return true;
+    return false;
 }
 
 static int choose_start(struct recovery *r, struct err *err)
