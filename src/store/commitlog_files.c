@@ -167,8 +167,7 @@ int clog_open_again(struct log_segment *seg)
     return r == -ENOENT ? -EIO : r;
 }
 
-/* Zeroes what a failed append may have left behind the end of the log. */
-static int wipe_torn(struct commitlog *log)
+int clog_wipe_torn(struct commitlog *log)
 {
     int64_t to = __atomic_load_n(&log->torn_to, __ATOMIC_ACQUIRE);
     int r = __atomic_load_n(&log->sync_error, __ATOMIC_ACQUIRE);
@@ -228,7 +227,7 @@ static int make_segment(struct commitlog *log, int64_t base)
 
 int clog_prepare(struct commitlog *log)
 {
-    int r = wipe_torn(log);
+    int r = clog_wipe_torn(log);
     if (r == 0 && __atomic_load_n(&log->next, __ATOMIC_ACQUIRE) == NULL) {
         pthread_mutex_lock(&log->table_lock);
         int64_t base = log->count ? log->segs[log->count - 1]->base + log->segment_size : log->written;

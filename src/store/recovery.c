@@ -350,7 +350,7 @@ static void lower_marks(struct store *s, int64_t end)
 static int finish(struct recovery *r, int64_t end, struct err *err)
 {
     struct store *s = r->s;
-    int64_t durable = !s->after_crash ? end : s->ckpt.have_marks ? s->ckpt.log_mark : r->start;
+    int64_t durable = s->ckpt.have_marks ? s->ckpt.log_mark : s->after_crash ? r->start : end;
     /* We stopped here ourselves, and left nothing behind the end. */
     bool rest_is_zero = !s->after_crash && s->ckpt.have_marks && s->ckpt.log_mark == end;
     if (queues_truncate(s, end, err) || clog_set_end(s->log, end, durable, rest_is_zero, err))

@@ -468,8 +468,9 @@ void store_close(struct store *s)
     }
     keeper_step(s, true);
     /* The next start takes the log as whole only if all the above worked. */
-    bool clean = !__atomic_load_n(&s->dead, __ATOMIC_ACQUIRE) && clog_flushed(s->log) == clog_max(s->log) &&
-                 s->ckpt.have_marks && s->ckpt.queues_mark >= clog_max(s->log);
+    bool clean = clog_wipe_torn(s->log) == 0 && !__atomic_load_n(&s->dead, __ATOMIC_ACQUIRE) &&
+                 clog_flushed(s->log) == clog_max(s->log) && s->ckpt.have_marks &&
+                 s->ckpt.queues_mark >= clog_max(s->log);
     if (clean && !cq_set_shares(s->queues))
         s->fs->unlink(s->fs, s->abort_path);
     else if (clean)
