@@ -56,7 +56,7 @@ static void delete_group(struct rem_request *rq, const void *header)
     if (h->clean_offset)
         offset_delete_group(b->offsets, h->group_name);
     stats_forget(b->stats, h->group_name);
-    broker_admin_changed(rq);
+    broker_admin_deleted(rq);
 }
 
 static void write_all(struct broker *b, struct jw *w, size_t from, size_t max, size_t *total)

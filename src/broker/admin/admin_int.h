@@ -11,6 +11,9 @@
 void broker_admin_reply_json(struct rem_request *rq, struct buf *body);
 /* Topics or groups were changed as asked: answers SUCCESS, with synchronous flush once the change is on the disk. */
 void broker_admin_changed(struct rem_request *rq);
+/* The same where something was deleted with its offsets: if they came back after a death, consumers of a topic or group
+ * of the same name would pass over its first messages. */
+void broker_admin_deleted(struct rem_request *rq);
 /* The request's body as JSON in the request's arena; NULL: it is none, and the request is answered. */
 const struct json *broker_admin_body(struct rem_request *rq);
 

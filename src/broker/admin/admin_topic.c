@@ -130,7 +130,7 @@ static void delete_topic(struct rem_request *rq, const void *header)
         }
     }
     delete_one(b, h->topic);
-    broker_admin_changed(rq);
+    broker_admin_deleted(rq);
 }
 
 /* ---- configurations ---- */

@@ -19,6 +19,15 @@ void broker_admin_changed(struct rem_request *rq)
         rem_reply(rq, RESP_SUCCESS, NULL);
 }
 
+void broker_admin_deleted(struct rem_request *rq)
+{
+    struct err err;
+    if (offset_save_changes(broker_of(rq)->offsets, &err) < 0)
+        rem_reply(rq, RESP_SYSTEM_ERROR, "%s", err.text);
+    else
+        broker_admin_changed(rq);
+}
+
 const struct json *broker_admin_body(struct rem_request *rq)
 {
     struct err err;

@@ -96,6 +96,20 @@ static inline void fixture_stop(struct fixture *f)
     tmpdir_remove(&f->dir);
 }
 
+/* The offset that a start after kill -9 would find now, -1 none. */
+static inline int64_t saved_offset(const struct fixture *f, const char *group, const char *topic)
+{
+    struct err err = {0};
+    char dir[400];
+    snprintf(dir, sizeof dir, "%s/config", f->dir.path);
+    struct offset_manager *m = offset_manager_new(dir, false);
+    if (m == NULL || offset_manager_load(m, &err) < 0)
+        fail_msg("%s", err.text);
+    int64_t offset = offset_query(m, str_from(group), str_from(topic), 0);
+    offset_manager_free(m);
+    return offset;
+}
+
 static inline struct client *client_new_to(uint16_t port)
 {
     struct client *c = calloc(1, sizeof *c);

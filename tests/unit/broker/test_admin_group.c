@@ -111,11 +111,14 @@ static void test_delete(void **state)
     make_topic(c, "DT", "1");
     make_group(c, "D");
     assert_int_equal(client_ask(c, REQ_UPDATE_CONSUMER_OFFSET, STR_NULL, commit), RESP_SUCCESS);
+    assert_int_equal(ASK(c, REQ_EXPORT_ROCKSDB_CONFIG_TO_JSON, "configType", "consumerOffsets"), RESP_SUCCESS);
+    assert_int_equal(saved_offset(&f, "D", "DT"), 1);
     assert_int_equal(ASK(c, REQ_DELETE_SUBSCRIPTIONGROUP, "groupName", "D"), RESP_SUCCESS);
     assert_int_equal(client_ask(c, REQ_UPDATE_CONSUMER_OFFSET, STR_NULL, commit), RESP_SUBSCRIPTION_GROUP_NOT_EXIST);
     assert_int_equal(ASK(c, REQ_QUERY_TOPICS_BY_CONSUMER, "group", "D"), RESP_SUCCESS);
     assert_true(has_text(json_get(c->json, "topicList"), "DT"));
     assert_int_equal(ASK(c, REQ_DELETE_SUBSCRIPTIONGROUP, "groupName", "D", "cleanOffset", "true"), RESP_SUCCESS);
+    assert_int_equal(saved_offset(&f, "D", "DT"), -1);
     assert_int_equal(ASK(c, REQ_QUERY_TOPICS_BY_CONSUMER, "group", "D"), RESP_SUCCESS);
     assert_false(has_text(json_get(c->json, "topicList"), "DT"));
 }

@@ -196,8 +196,11 @@ static void test_delete(void **state)
     assert_int_equal(
         ASK(c, REQ_UPDATE_CONSUMER_OFFSET, "consumerGroup", "DG", "topic", "D", "queueId", "0", "commitOffset", "1"),
         RESP_SUCCESS);
+    assert_int_equal(ASK(c, REQ_EXPORT_ROCKSDB_CONFIG_TO_JSON, "configType", "consumerOffsets"), RESP_SUCCESS);
+    assert_int_equal(saved_offset(&f, "DG", "D"), 1);
     struct client *waiting = waiting_client();
     assert_int_equal(ASK(c, REQ_DELETE_TOPIC_IN_BROKER, "topic", "D"), RESP_SUCCESS);
+    assert_int_equal(saved_offset(&f, "DG", "D"), -1);
     assert_int_equal(ASK(c, REQ_GET_TOPIC_CONFIG, "topic", "D"), RESP_TOPIC_NOT_EXIST);
     assert_int_equal(ASK(c, REQ_GET_TOPIC_CONFIG, "topic", "%RETRY%DG_D"), RESP_TOPIC_NOT_EXIST);
     assert_int_equal(ASK(c, REQ_GET_MAX_OFFSET, "topic", "D", "queueId", "0"), RESP_SUCCESS);

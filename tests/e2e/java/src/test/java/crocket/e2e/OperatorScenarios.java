@@ -52,7 +52,7 @@ final class OperatorScenarios {
     static List<FeaturesOverRestart.Scenario> all(FeaturesOverRestart test) {
         RefusingGroup refusing = new RefusingGroup(test);
         List<FeaturesOverRestart.Scenario> all = new ArrayList<>(List.of(refusing, new Positions(test), new FromATime(test),
-            new RetryPolicy(), new Traced(test), new Tracked(test), new DeletedGroup(test, refusing)));
+            new RetryPolicy(), new Traced(test), new DeletedGroup(test, refusing), new Tracked(test)));
         // It is the name server's, whose files are not in the store directory that changes sides.
         if (!FeaturesOverRestart.HOW.equals("switch")) {
             all.add(new OrderConfiguration(test));
