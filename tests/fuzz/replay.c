@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { CUTS = 256, DAMAGES = 2000, FILE_MAX = 1 << 20 };
+enum { CUTS = 256 / TEST_SHARE, DAMAGES = 2000 / TEST_SHARE, FILE_MAX = 1 << 20 };
 
 static uint64_t random_state;
 

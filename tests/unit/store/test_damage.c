@@ -312,7 +312,7 @@ static void look(struct damage *d, const struct kept *k, size_t i)
 /* Unused space between the end of the log and the end of its file is long and all alike. */
 static size_t stride(const struct damage *d, const struct kept *k, size_t i)
 {
-    return (is_log(k) && !holds_message(d, k, i)) || (strstr(k->path, "checkpoint") && i > 130) ? 61 : 1;
+    return (is_log(k) && !holds_message(d, k, i)) || (strstr(k->path, "checkpoint") && i > 130) ? 61 : TEST_SHARE;
 }
 
 /* The other files are the same with shared queues. */
