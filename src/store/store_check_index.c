@@ -36,6 +36,14 @@ struct check_index {
 
     int32_t wanted[HASHES_MAX], found[HASHES_MAX];
     size_t n_wanted, n_found;
+
+    /* A message whose last keys have no entry because its file was full. Nothing is wrong with that if the file that
+     * had them is lost, so that those of the next message have none either. */
+    struct {
+        const struct index_info *file; /* NULL: none */
+        int64_t offset;
+        size_t key;
+    } cut;
 };
 
 static struct index_entry decode(const uint8_t *b)
@@ -258,6 +266,34 @@ static bool is_covered(const struct check_index *ix, size_t file_before, int64_t
     return false;
 }
 
+static void tell_missing(struct check *c, const struct index_info *f, size_t key, int64_t offset)
+{
+    check_problem(c, "index", f->path, -1, "key %zu of the message at log offset %" PRId64 " has no entry", key + 1,
+                  offset);
+}
+
+/* The keys of the message behind the one that was cut off: `lost` when they are in no file. */
+static void end_cut(struct check *c, bool lost)
+{
+    struct check_index *ix = c->index;
+    if (ix->cut.file && lost)
+        c->report->not_indexed++;
+    else if (ix->cut.file)
+        tell_missing(c, ix->cut.file, ix->cut.key, ix->cut.offset);
+    ix->cut.file = NULL;
+}
+
+/* The full file that ends with the message, at which the walk was or from which it went on to the next; NULL: none. */
+static const struct index_info *ends_full(const struct check_index *ix, size_t file_before, int64_t offset)
+{
+    for (size_t i = file_before; i < ix->n && i <= ix->file; i++) {
+        const struct index_header *h = &ix->files[i].header;
+        if (h->end_offset == offset && h->count >= ix->g.entries)
+            return &ix->files[i];
+    }
+    return NULL;
+}
+
 void check_index_record(struct check *c, const struct msg_view *v, int64_t offset)
 {
     struct check_index *ix = c->index;
@@ -269,15 +305,25 @@ void check_index_record(struct check *c, const struct msg_view *v, int64_t offse
     collect_found(c, v, offset);
     if (ix->n_wanted == 0)
         return;
-    if (!is_covered(ix, file, offset)) {
+    bool covered = is_covered(ix, file, offset);
+    end_cut(c, !covered);
+    if (!covered) {
         c->report->not_indexed++;
         return;
     }
-    for (size_t i = 0; i < ix->n_wanted; i++)
-        if (!contains(ix->found, ix->n_found, ix->wanted[i]))
-            check_problem(c, "index", ix->files[file < ix->n ? file : ix->n - 1].path, -1,
-                          "key %zu of the message at log offset %" PRId64 " (topic %.*s) has no entry", i + 1, offset,
-                          STR_ARG(v->m.topic));
+    const struct index_info *full = ends_full(ix, file, offset);
+    for (size_t i = 0; i < ix->n_wanted; i++) {
+        if (contains(ix->found, ix->n_found, ix->wanted[i]))
+            continue;
+        if (full == NULL) {
+            tell_missing(c, &ix->files[file < ix->n ? file : ix->n - 1], i, offset);
+            continue;
+        }
+        ix->cut.file = full;
+        ix->cut.key = i;
+        ix->cut.offset = offset;
+        return;
+    }
 }
 
 int check_index_load(struct check *c, struct err *err)
@@ -314,6 +360,7 @@ void check_index_finish(struct check *c)
     if (ix == NULL)
         return;
     int64_t behind = 0;
+    end_cut(c, true); /* the next start takes the last message of a full last file again */
     for (struct index_entry e; peek(c, &e); take(c, &e)) {
         if (check_lenient(c) && e.offset >= c->report->log_end)
             behind++;

@@ -341,6 +341,27 @@ static void test_damaged_index(void **state)
     assert_non_null(strstr(x.notes_text, "outside of what the index files cover"));
 }
 
+/* A Java broker that recovers from a crash indexes again from the begin of a commit log file on: what was in a lost
+ * index file before that stays without keys, also the last keys of a message that was the last one in a full file. */
+static void test_lost_index_file_behind_half_a_message(void **state)
+{
+    struct fixture *f = *state;
+    f->conf.maxIndexNum = 101; /* 33 messages and one of three keys */
+    produce(f, 0, 160);
+    expect_clean(f);
+    struct index_info *infos;
+    size_t n;
+    struct err err;
+    assert_int_equal(index_infos(fs_real(), path_in(f, "index"), &infos, &n, &err), 0);
+    assert_int_equal(n, 5);
+    assert_int_equal(unlink(infos[1].path), 0);
+    assert_int_equal(unlink(infos[2].path), 0); /* the next one begins with a whole message again */
+    index_infos_free(infos, n);
+    struct found x = check(f);
+    assert_int_equal(x.problems, 0);
+    assert_int_equal(x.report.not_indexed, 66 + 1);
+}
+
 static void test_checkpoint(void **state)
 {
     struct fixture *f = *state;
@@ -529,8 +550,18 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(sound_store),   T(no_store),   T(live_and_crashed_store), T(damaged_log), T(torn_tail),    T(damaged_queue),
-        T(damaged_index), T(checkpoint), T(expired_front),          T(dump),        T(other_queues),
+        T(sound_store),
+        T(no_store),
+        T(live_and_crashed_store),
+        T(damaged_log),
+        T(torn_tail),
+        T(damaged_queue),
+        T(damaged_index),
+        T(lost_index_file_behind_half_a_message),
+        T(checkpoint),
+        T(expired_front),
+        T(dump),
+        T(other_queues),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
