@@ -15,8 +15,8 @@
 #include "os/clock.h"
 #include "os/fs.h"
 
-#include <fcntl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
