@@ -75,9 +75,7 @@ int clog_ensure_next(struct commitlog *log);
  * appends until clog_prepare has wiped what may have been written. */
 int clog_append(struct commitlog *log, const void *data, size_t n, bool roll);
 
-/* Zeroes what a failed append may have left behind the end of the log, durably. clog_prepare does it, too; not beside
- * it.
- */
+/* Zeroes what a failed append may have left behind the end of the log, durably. Part of clog_prepare; not beside it. */
 int clog_wipe_torn(struct commitlog *log);
 
 /* Background: wipes after failed appends, makes the next segment, prewrites. 0 when all is ready, else the reason why

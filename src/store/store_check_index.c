@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,11 +40,8 @@ struct check_index {
 
     /* A message whose last keys have no entry because its file was full. Nothing is wrong with that if the file that
      * had them is lost, so that those of the next message have none either. */
-    struct {
-        const struct index_info *file; /* NULL: none */
-        int64_t offset;
-        size_t key;
-    } cut;
+    const struct index_info *cut_file; /* NULL: none */
+    char cut_text[PATH_SIZE];          /* the problem it is otherwise */
 };
 
 static struct index_entry decode(const uint8_t *b)
@@ -266,21 +264,15 @@ static bool is_covered(const struct check_index *ix, size_t file_before, int64_t
     return false;
 }
 
-static void tell_missing(struct check *c, const struct index_info *f, size_t key, int64_t offset)
-{
-    check_problem(c, "index", f->path, -1, "key %zu of the message at log offset %" PRId64 " has no entry", key + 1,
-                  offset);
-}
-
 /* The keys of the message behind the one that was cut off: `lost` when they are in no file. */
 static void end_cut(struct check *c, bool lost)
 {
     struct check_index *ix = c->index;
-    if (ix->cut.file && lost)
+    if (ix->cut_file && lost)
         c->report->not_indexed++;
-    else if (ix->cut.file)
-        tell_missing(c, ix->cut.file, ix->cut.key, ix->cut.offset);
-    ix->cut.file = NULL;
+    else if (ix->cut_file)
+        check_problem(c, "index", ix->cut_file->path, -1, "%s", ix->cut_text);
+    ix->cut_file = NULL;
 }
 
 /* The full file that ends with the message, at which the walk was or from which it went on to the next; NULL: none. */
@@ -311,18 +303,18 @@ void check_index_record(struct check *c, const struct msg_view *v, int64_t offse
         c->report->not_indexed++;
         return;
     }
-    const struct index_info *full = ends_full(ix, file, offset);
+    bool last_found = contains(ix->found, ix->n_found, ix->wanted[ix->n_wanted - 1]);
+    const struct index_info *full = last_found ? NULL : ends_full(ix, file, offset);
     for (size_t i = 0; i < ix->n_wanted; i++) {
         if (contains(ix->found, ix->n_found, ix->wanted[i]))
             continue;
-        if (full == NULL) {
-            tell_missing(c, &ix->files[file < ix->n ? file : ix->n - 1], i, offset);
-            continue;
-        }
-        ix->cut.file = full;
-        ix->cut.key = i;
-        ix->cut.offset = offset;
-        return;
+        snprintf(ix->cut_text, sizeof ix->cut_text,
+                 "key %zu of the message at log offset %" PRId64 " (topic %.*s) has no entry", i + 1, offset,
+                 STR_ARG(v->m.topic));
+        ix->cut_file = full ? full : &ix->files[file < ix->n ? file : ix->n - 1];
+        if (full)
+            return;
+        end_cut(c, false);
     }
 }
 

@@ -5,7 +5,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "os/clock.h"
-#include "unit/store/counting_fs.h"
+#include "unit/os/counting_fs.h"
 #include "unit/store/tmpdir.h"
 
 #include <errno.h>

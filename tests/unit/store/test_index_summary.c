@@ -1,7 +1,7 @@
 /* Summaries of index files: what they spare, that they never hide a key, and that they can be lost. */
 #include "unit/store/index_fixture.h"
 
-#include "unit/store/counting_fs.h"
+#include "unit/os/counting_fs.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
