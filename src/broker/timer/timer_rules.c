@@ -2,12 +2,11 @@
 #include "broker/timer/timer.h"
 
 #include "base/base64.h"
+#include "broker/timer/timer_int.h"
 #include "os/clock.h"
 #include "os/host.h"
 #include <inttypes.h>
 #include <stdio.h>
-
-#define TIMER_TOPIC "rmq_sys_wheel_timer"
 
 /* The time asked for. 1: yes; 0: none; -1: no number. Of several the first in this order counts. */
 static int asked(struct str properties, int64_t now, int64_t *deliver_ms)

@@ -10,9 +10,10 @@
 #include <stdlib.h>
 
 enum {
-    PART = 256 * 1024,    /* units in memory */
-    NEAR = 64 * 1024,     /* records that lie closer are read ahead in one piece */
-    READ_RETRY_MS = 1000, /* when the timer log cannot be read */
+    PART = 256 * 1024,       /* units in memory */
+    NEAR = 64 * 1024,        /* records that lie closer are read ahead in one piece */
+    READ_RETRY_MS = 1000,    /* when the timer log cannot be read */
+    PRECISION_MAX_MS = 1000, /* times may have been rounded by another timerPrecisionMs */
 };
 
 struct timer_deleted {
@@ -34,14 +35,30 @@ static bool takes_back(const struct tlog_unit *u)
     return (u->magic & TLOG_DELETE) && !(u->magic & TLOG_ROLL);
 }
 
+/*
+ * Reads the message of a unit; NULL, or why it is not there. When a log ends earlier than it did (a loss of power, a
+ * cut by an operator or to a master's end), units that outlive it lead to whatever is written there later. Such a
+ * message has a unit of its own or needs none.
+ */
+static const char *read_message(struct timer *t, const struct tlog_unit *u, struct msg_view *v, struct timer_seen *seen)
+{
+    if (!store_read_next(t->b->store, u->physical_offset, &t->window, v))
+        return "it is not in the log any more";
+    if (!str_eqz(v->m.topic, TIMER_TOPIC) || v->size != (uint32_t)u->size)
+        return "another message stands there";
+    timer_look(v->m.properties, seen);
+    if (!(u->magic & TLOG_ROLL) && seen->has_out && seen->out_ms - tlog_time(u) >= PRECISION_MAX_MS)
+        return "a message that is not due yet stands there";
+    return NULL;
+}
+
 static bool note_deleted(struct timer *t, const struct tlog_unit *u)
 {
     struct timer_slot *s = &t->slot;
     struct msg_view v;
     struct timer_seen seen;
-    if (!store_read_next(t->b->store, u->physical_offset, &t->window, &v))
+    if (read_message(t, u, &v, &seen))
         return true;
-    timer_look(v.m.properties, &seen);
     if (seen.delete_key.len == 0 || map_get(&s->deleted, seen.delete_key))
         return true;
     struct timer_deleted *d = arena_alloc(&s->names, sizeof *d + seen.real_topic.len + 1);
@@ -177,9 +194,9 @@ static enum timer_added deliver_one(struct timer *t, const struct tlog_unit *u, 
     bool roll = u->magic & TLOG_ROLL;
     if (takes_back(u))
         return TIMER_LEFT_OUT;
-    if (!store_read_next(t->b->store, u->physical_offset, &t->window, &v))
-        return timer_leave_out(u->physical_offset, "it is not in the log any more");
-    timer_look(v.m.properties, &seen);
+    const char *why = read_message(t, u, &v, &seen);
+    if (why)
+        return timer_leave_out(u->physical_offset, why);
     if (seen.real_topic.len && is_deleted(t, &seen))
         return TIMER_LEFT_OUT;
     enum timer_added added = timer_put_add(t, &v, &seen, u->write_ms, roll, index, bytes);

@@ -4,6 +4,7 @@
 #include "base/base64.h"
 #include "broker/timer/timer.h"
 #include "os/clock.h"
+#include <fcntl.h>
 
 #define WHEEL "rmq_sys_wheel_timer"
 
@@ -245,6 +246,70 @@ static void test_odd_messages(void **state)
     assert_int_equal(cq_max(q), 1);
 }
 
+/*
+ * apache/rocketmq #10668: units of the timer log that outlive the end of the commit log they belonged to lead to
+ * whatever was written there since. None of it comes early or twice, and the messages behind them are not held up.
+ */
+enum { UNIT = 52, UNIT_PLACE = 28 };
+
+static void point_unit_to(int n, int64_t place, int32_t size)
+{
+    char path[400];
+    uint8_t bytes[12];
+    snprintf(path, sizeof path, "%s/timerlog/00000000000000000000", f.dir.path);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    put_be64(bytes, (uint64_t)place);
+    put_be32(bytes + 8, (uint32_t)size);
+    assert_int_equal(pwrite(fd, bytes, sizeof bytes, (off_t)n * UNIT + UNIT_PLACE), sizeof bytes);
+    close(fd);
+}
+
+static struct store_entry entry(const char *topic, int64_t offset)
+{
+    struct store_entry e;
+    assert_int_equal(store_entries(f.b->store, queue(topic), offset, &e, 1), 1);
+    return e;
+}
+
+static void test_issue_10668(void **state)
+{
+    make_topic(c, "T", "1");
+    int64_t due = clock_wall_ms() + 2000;
+    char properties[100];
+    snprintf(properties, sizeof properties, "TIMER_DELIVER_MS\1%lld\2", (long long)due);
+    static const char *const bodies[] = {"lost 1", "lost 2", "lost 3", "kept 4"};
+    for (int i = 0; i < 4; i++)
+        send_message(c, "T", "0", properties, bodies[i]);
+    send_message(c, "T", "0", "TIMER_DELAY_SEC\0013600\2", "in 1 h");
+    /* A delivered message keeps the properties that say where it belongs. */
+    send_message(c, "T", "0", "REAL_TOPIC\1T\2REAL_QID\0010\2", "plain");
+    struct store_entry later = entry(WHEEL, 4), plain = entry("T", 0);
+    while (timer_waiting_at(f.b->timer, due % 100 ? due - due % 100 : due - 100) < 4)
+        usleep(1000);
+    client_free(c);
+    fixture_end(&f);
+    point_unit_to(0, plain.physical_offset, plain.size);
+    point_unit_to(1, later.physical_offset, later.size);
+    point_unit_to(2, later.physical_offset + 1, later.size);
+    log_set_fd(-1); /* it tells of the three */
+    fixture_run(&f);
+    c = client_new(&f);
+    wait_for("T", 2);
+    log_set_fd(2);
+    struct msg m = message("T", 1);
+    assert_true(str_eqz(m.body, "kept 4"));
+    /* What comes after it is delivered, too. */
+    send_message(c, "T", "0", "TIMER_DELAY_MS\001300\2", "after");
+    wait_for("T", 3);
+    m = message("T", 2);
+    assert_true(str_eqz(m.body, "after"));
+    assert_true(clock_wall_ms() > due);
+    struct timer_progress p;
+    timer_progress(f.b->timer, &p);
+    assert_int_equal(p.waiting, 1);
+}
+
 /* ---- taking back ---- */
 
 static int recall(const char *topic, struct str handle)
@@ -338,6 +403,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_delivered_in_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_odd_messages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_issue_10668, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recall, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_operators_see, setup, teardown),
     };
