@@ -77,9 +77,21 @@ static bool on_batch_topic(void *arg, struct str topic)
     return t && t->batch;
 }
 
-/* What follows queues takes their ends for what they are, so it needs whole ones. */
+/* A queue that is not there has no messages, unless its topic is not there either. */
+static int64_t end_of_queue(void *arg, struct str topic, int32_t queue_id)
+{
+    const struct broker *b = arg;
+    const struct cq *q = store_queue(b->store, topic, queue_id, false);
+    return q ? cq_max(q) : topic_find(b->topics, topic) ? 0 : -1;
+}
+
+/*
+ * What follows queues takes their ends for what they are, so it needs whole ones. Where a loss of power took the end of
+ * a queue, groups that had consumed it go on at what is the end now: else they would pass over as many new messages.
+ */
 static int load_followers(struct broker *b, struct err *err)
 {
+    offset_set_back(b->offsets, end_of_queue, b);
     return (b->timer && timer_load(b->timer, err) < 0) || pop_revive_load(b->revive, err) < 0 ? -1 : 0;
 }
 

@@ -146,6 +146,15 @@ static int64_t *member(struct queue_offset *q, enum which which)
     return which == COMMITTED ? &q->committed : which == PULLED ? &q->pulled : &q->reset;
 }
 
+static void note_changed(struct shard *s, struct entry *e)
+{
+    if (e->changed)
+        return;
+    e->changed = true;
+    e->changed_next = s->changed;
+    s->changed = e;
+}
+
 /* Sets one value; the one before in *old. False: nothing changed. */
 static bool set(struct offset_manager *m, struct str group, struct str topic, int32_t queue_id, enum which which,
                 int64_t offset, int64_t *old)
@@ -165,11 +174,8 @@ static bool set(struct offset_manager *m, struct str group, struct str topic, in
     if (q) {
         *old = *member(q, which);
         *member(q, which) = offset;
-        if (which == COMMITTED && !e->changed) {
-            e->changed = true;
-            e->changed_next = s->changed;
-            s->changed = e;
-        }
+        if (which == COMMITTED)
+            note_changed(s, e);
     }
     pthread_mutex_unlock(&s->lock);
     return q != NULL;
@@ -317,6 +323,44 @@ void offset_clone(struct offset_manager *m, struct str src_group, struct str des
         if (queues[i].committed != NONE)
             offset_commit(m, dest_group, topic, queues[i].queue_id, queues[i].committed);
     free(queues);
+}
+
+static size_t set_back_entry(struct entry *e, int64_t (*end)(void *arg, struct str topic, int32_t queue_id), void *arg)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < e->count; i++) {
+        struct queue_offset *q = &e->queues[i];
+        int64_t max = q->committed > 0 ? end(arg, offset_entry_topic(e), q->queue_id) : NONE;
+        if (max < 0 || q->committed <= max)
+            continue;
+        LOG_LIMITED(LOG_WARN, "broker",
+                    "group %.*s had consumed topic %.*s queue %d up to %lld, but it ends at %lld: going on there",
+                    STR_ARG(offset_entry_group(e)), STR_ARG(offset_entry_topic(e)), q->queue_id,
+                    (long long)q->committed, (long long)max);
+        q->committed = max;
+        n++;
+    }
+    return n;
+}
+
+size_t offset_set_back(struct offset_manager *m, int64_t (*end)(void *arg, struct str topic, int32_t queue_id),
+                       void *arg)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < SHARDS; i++) {
+        struct shard *s = &m->shards[i];
+        pthread_mutex_lock(&s->lock);
+        for (struct map_slot *slot = NULL; (slot = map_next(&s->entries, slot));) {
+            size_t changed = set_back_entry(slot->value, end, arg);
+            if (changed)
+                note_changed(s, slot->value);
+            n += changed;
+        }
+        pthread_mutex_unlock(&s->lock);
+    }
+    if (n)
+        count_commit(m);
+    return n;
 }
 
 /* The other halves of all keys one half of which is `half`. */

@@ -338,6 +338,42 @@ static void test_reply_to_nobody(void **state)
     f.conf.store_reply_message = true;
 }
 
+static void commit(const char *topic, const char *queue, const char *offset)
+{
+    assert_int_equal(ASK(c, REQ_UPDATE_CONSUMER_OFFSET, "consumerGroup", "G", "topic", topic, "queueId", queue,
+                         "commitOffset", offset),
+                     RESP_SUCCESS);
+}
+
+/* A loss of power took the end of queues that were consumed: what comes there now is not passed over. */
+static void test_offsets_beyond_the_end(void **state)
+{
+    struct offset_manager *m = f.b->offsets;
+    make_topic(c, "L", "3");
+    for (int i = 0; i < 3; i++)
+        send_message(c, "L", "0", "", "a");
+    commit("L", "0", "7");
+    commit("L", "1", "7");
+    offset_commit(m, STR_LIT("G"), STR_LIT("gone"), 0, 7);
+    for (int i = 0; i < 3; i++)
+        send_message(c, "L", "2", "", "a");
+    commit("L", "2", "2");
+    client_free(c);
+    fixture_end(&f);
+    log_set_fd(-1); /* it tells of the two */
+    fixture_run(&f);
+    log_set_fd(2);
+    c = client_new(&f);
+    m = f.b->offsets;
+    assert_int_equal(offset_query(m, STR_LIT("G"), STR_LIT("L"), 0), 3);
+    assert_int_equal(offset_query(m, STR_LIT("G"), STR_LIT("L"), 1), 0);
+    assert_int_equal(offset_query(m, STR_LIT("G"), STR_LIT("L"), 2), 2);
+    /* Nobody knows how long a queue of a topic that is not there will be. */
+    assert_int_equal(offset_query(m, STR_LIT("G"), STR_LIT("gone"), 0), 7);
+    assert_int_equal(offset_save_changes(m, &(struct err){0}), 0);
+    assert_int_equal(saved_offset(&f, "G", "L"), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_query_and_view),
         cmocka_unit_test(test_reply_is_pushed_and_stored),
         cmocka_unit_test(test_reply_to_nobody),
+        cmocka_unit_test(test_offsets_beyond_the_end),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
