@@ -170,7 +170,7 @@ static int write_block(struct cq *q, int64_t to)
     if (b.n == 0)
         b.base = to;
     int64_t from = b.base > old_end ? b.base : old_end;
-    if (old_end > b.base)
+    if (old.n && old_end > b.base)
         memcpy(entries, old.entries + (b.base - old.base) * CQ_ENTRY_SIZE, (size_t)(old_end - b.base) * CQ_ENTRY_SIZE);
     if (from < to && !copy_tail(q, from, to, entries + (from - b.base) * CQ_ENTRY_SIZE))
         return -ENODATA;
@@ -293,7 +293,7 @@ int cq_shared_read(struct cq *q, int64_t offset, struct store_entry *out, int n,
         LOG_LIMITED(LOG_ERROR, "store",
                     "cannot read consume queue %s/%d in the files of small queues: %s; check the disk", q->topic, q->id,
                     strerror(-r));
-    if (r || offset < b.base)
+    if (r || b.n == 0 || offset < b.base)
         return r;
     int done = 0;
     for (; done < n && offset + done < b.base + b.n; done++)
