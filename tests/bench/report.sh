@@ -127,6 +127,7 @@ report() {
     function sum(key,    n, i, v, s) { n = split(values[key], v, " "); for (i = 1; i <= n; i++) s += v[i]; return s + 0 }
     function shown(x) { return x == "" ? "-" : x >= 1000 ? sprintf("%.0f", x) : x >= 10 ? sprintf("%.1f", x) : sprintf("%.2f", x) }
     function number(x) { return x == "" ? "null" : x }
+    FILENAME != ARGV[2] && $3 == "stolen" { stolen[$1] += $4; measured[$1]++ }
     FILENAME != ARGV[2] { if (NF == 4) values[$1 SUBSEP $2 SUBSEP $3] = values[$1 SUBSEP $2 SUBSEP $3] " " $4; next }
     {
         if (FNR == 1) {
@@ -150,6 +151,11 @@ report() {
         printf "%-17s %-13s %-14s %12s %12s %9s  %-10s %s\n", r[1], r[2], r[3], shown(java), shown(ours), ratio == "" ? "-" : sprintf("%.2fx", ratio), want, verdict
         printf "%s\n{\"work\":\"%s\",\"figure\":\"%s\",\"unit\":\"%s\",\"java\":%s,\"crocket\":%s,\"ratio\":%s,\"wanted\":\"%s\",\"verdict\":\"%s\"}", any++ ? "," : "", r[1], r[2], r[3], number(java), number(ours), number(ratio), want, verdict >json
     }
-    END { printf "\n]}\n" >json }
+    END {
+        printf "\n]}\n" >json
+        if (measured["oracle"]) printf "The host took %.1f %% of the processors while Java was measured", stolen["oracle"] / measured["oracle"]
+        if (measured["crocket"]) printf "%s %.1f %% while Crocket was", measured["oracle"] ? "," : "The host took", stolen["crocket"] / measured["crocket"]
+        if (measured["oracle"] || measured["crocket"]) printf " (mean of the works).\n"
+    }
     ' "$1" "$BENCH_WORK/rows"
 }

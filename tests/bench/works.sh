@@ -35,10 +35,21 @@ cpu_said() {
     case $1 in *'"server_cpu_s_per_million"'*) echo " CPU $(member "$1" server_cpu_s_per_million) s/million," ;; esac
 }
 
+# Hundredths of a second that the host of a virtual machine has kept its processors from running, since the boot.
+stolen_so_far() { awk '$1 == "cpu" { print $9 }' /proc/stat; }
+
+# stolen SINCE SECONDS-SINCE: percent of the processors' time that the host took since both were read.
+stolen() {
+    awk -v was="$1" -v then="$2" -v now="$(stolen_so_far)" -v cores="$(getconf _NPROCESSORS_ONLN)" -v hz="$(getconf CLK_TCK)" \
+        '{ printf "%.1f", ($1 > then ? 100 * (now - was) / hz / cores / ($1 - then) : 0) }' /proc/uptime
+}
+
 # measure KIND WORK GENERATOR-OPTIONS...: runs the generator and keeps what it measured.
 measure() {
-    local kind=$1 work=$2 json
+    local kind=$1 work=$2 json had uptime
     shift 2
+    had=$(stolen_so_far)
+    uptime=$(cut -d' ' -f1 /proc/uptime)
     json=$("$CROCKET" bench "$@" -n "$NAMESRV" --server-pid "$BENCH_PID" --json 2>"$BENCH_WORK/generator.err")
     if [ -z "$json" ]; then
         cat "$BENCH_WORK/generator.err"
@@ -53,7 +64,8 @@ measure() {
     figure "$kind" "$work" cpu "$(member "$json" server_cpu_s_per_million)"
     figure "$kind" "$work" matched "$(member "$json" matched)" # only filters have it
     figure "$kind" "$work" errors "$(member "$json" errors)"
-    say "  $work: $(member "$json" messages_per_second) messages/s, p50 $(member "$json" latency_us.p50) us, p99 $(member "$json" latency_us.p99) us,$(cpu_said "$json") errors $(member "$json" errors)"
+    figure "$kind" "$work" stolen "$(stolen "$had" "$uptime")"
+    say "  $work: $(member "$json" messages_per_second) messages/s, p50 $(member "$json" latency_us.p50) us, p99 $(member "$json" latency_us.p99) us,$(cpu_said "$json") errors $(member "$json" errors), stolen $(stolen "$had" "$uptime") %"
 }
 
 produce() {

@@ -97,7 +97,10 @@ work_durability_async() {
     if wanted e2e-30k-cold; then
         "$CROCKET" bench produce -n "$NAMESRV" -t BenchCold --queues 16 --connections 4 --inflight 8 --batch 32 --count "$messages" >/dev/null 2>&1
         sync
-        find "$dir/commitlog" "$dir/consumequeue/BenchCold" -type f | sort >"$BENCH_WORK/cold-files"
+        # Not the file that is appended to: a kernel that is short of memory leaves its pages alone, and without them each
+        # append would read from the disk first.
+        find "$dir/commitlog" "$dir/consumequeue/BenchCold" -type f | grep -v "/$(ls -t "$dir/commitlog" | head -n 1)\$" |
+            sort >"$BENCH_WORK/cold-files"
     fi
     wanted e2e-30k && measure "$kind" e2e-30k e2e -t Benche2e-30k --rate 30000 --connections 4 --duration "$seconds"
     beside "$kind" e2e-30k-cold read_cold
