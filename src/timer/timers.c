@@ -31,8 +31,8 @@ struct timers {
     pthread_mutex_t lock; /* check.java */
     struct tcheck check;
     struct tcheck_java snapshot;
-    /* Physical offsets of the units that the checkpoint may not know of. */
-    int64_t *known;
+    /* Units that the checkpoint may not know of, by physical offset. */
+    struct tlog_unit *known;
     size_t n_known, cap_known;
 };
 
@@ -94,7 +94,7 @@ static bool remember(void *arg, int64_t pos, const struct tlog_unit *u)
         return true;
     if (t->n_known == t->cap_known) {
         size_t cap = t->cap_known ? t->cap_known * 2 : 1024;
-        int64_t *grown = realloc(t->known, cap * sizeof *grown);
+        struct tlog_unit *grown = realloc(t->known, cap * sizeof *grown);
         if (grown == NULL) {
             r->no_memory = true;
             return false;
@@ -102,14 +102,14 @@ static bool remember(void *arg, int64_t pos, const struct tlog_unit *u)
         t->known = grown;
         t->cap_known = cap;
     }
-    t->known[t->n_known++] = u->physical_offset;
+    t->known[t->n_known++] = *u;
     return true;
 }
 
-static int by_value(const void *a, const void *b)
+static int by_place(const void *a, const void *b)
 {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return x < y ? -1 : x > y;
+    const struct tlog_unit *x = a, *y = b;
+    return x->physical_offset < y->physical_offset ? -1 : x->physical_offset > y->physical_offset;
 }
 
 /* A slot that points behind the log was written by a life of which the log has lost the end. */
@@ -176,7 +176,7 @@ static int recover(struct timers *t, bool wheel_lost, struct err *err)
     if (tlog_set_end(t->log, end, flushed, err) < 0)
         return -1;
     if (t->n_known)
-        qsort(t->known, t->n_known, sizeof t->known[0], by_value);
+        qsort(t->known, t->n_known, sizeof t->known[0], by_place);
     if (!live)
         wheel_each(t->wheel, t->read_ms, drop_wrong, &r);
     if (r.min_first < from)
@@ -270,12 +270,6 @@ int timers_open(struct timers **out, const struct timers_conf *conf, const struc
     return -1;
 }
 
-bool timers_known(const struct timers *t, int64_t physical_offset)
-{
-    return t->n_known && physical_offset >= t->known[0] &&
-           bsearch(&physical_offset, t->known, t->n_known, sizeof t->known[0], by_value);
-}
-
 /* ---- adding ---- */
 
 /* The slot's state with what was added to it in this round; the table is never full. */
@@ -297,6 +291,33 @@ static int64_t place_of(const struct timers *t, int64_t write_ms, int64_t delive
         return deliver_ms;
     *magic |= TLOG_ROLL;
     return write_ms + (deliver_ms - write_ms - window * step < window / 3 * step ? window / 2 : window) * step;
+}
+
+/*
+ * Of a place in the log that was lost and written anew there can be a unit of the message that is gone, when the crash
+ * after that took the wiping of it back.
+ */
+static bool is_of(const struct timers *t, const struct tlog_unit *u, const struct timer_entry *e)
+{
+    int32_t magic = TLOG_DEFAULT | (e->deletes ? TLOG_DELETE : 0);
+    return u->size == e->size && round_down(t, tlog_time(u)) == place_of(t, u->write_ms, e->deliver_ms, &magic) &&
+           u->magic == magic;
+}
+
+bool timers_known(const struct timers *t, const struct timer_entry *e)
+{
+    size_t low = 0, high = t->n_known;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (t->known[middle].physical_offset < e->physical_offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < t->n_known && t->known[low].physical_offset == e->physical_offset; low++)
+        if (is_of(t, &t->known[low], e))
+            return true;
+    return false;
 }
 
 static int add_some(struct timers *t, int64_t write_ms, const struct timer_entry *e, size_t n)

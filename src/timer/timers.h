@@ -48,8 +48,8 @@ int timers_close(struct timers *t, bool clean, struct err *err);
 
 /* Puts messages that came at write_ms; those too far ahead roll. Answers how many are in, or a negative errno. */
 int64_t timers_add(struct timers *t, int64_t write_ms, const struct timer_entry *e, size_t n);
-/* The message of that offset is in the wheel already: only for some of those that come first after a start. */
-bool timers_known(const struct timers *t, int64_t physical_offset);
+/* The message is in the wheel already: only for some of those that come first after a start. */
+bool timers_known(const struct timers *t, const struct timer_entry *e);
 
 /* Everything before is delivered. */
 int64_t timers_read_ms(const struct timers *t);

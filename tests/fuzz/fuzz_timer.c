@@ -49,7 +49,7 @@ static void use(struct timers *t)
                 break;
         timers_slot_done(t);
     }
-    (void)timers_known(t, 500);
+    (void)timers_known(t, &e);
     (void)timers_add(t, T0 + 15 * STEP, &e, 1);
     timers_snapshot(t, T0);
     (void)timers_flush(t, &err);

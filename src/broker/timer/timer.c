@@ -44,8 +44,6 @@ static bool take_in(struct timer *t, struct arrivals *a, const struct store_entr
     struct timer_seen seen;
     if (e->physical_offset + e->size > t->touched_end)
         t->touched_end = e->physical_offset + e->size;
-    if (timers_known(t->files, e->physical_offset))
-        return true;
     if (!store_read_next(t->b->store, e->physical_offset, &t->window, &v)) {
         timer_leave_out(e->physical_offset, "it is not in the log any more");
         return true;
@@ -55,18 +53,20 @@ static bool take_in(struct timer *t, struct arrivals *a, const struct store_entr
         timer_leave_out(e->physical_offset, "it does not say when it is due");
         return true;
     }
-    int64_t due = seen.out_ms - seen.out_ms % t->precision_ms;
-    /* The mark of a message that was never in the wheel. */
-    if (due < t->write_ms)
-        return timer_put_add(t, &v, &seen, INT64_MAX, false, index, &a->bytes) != TIMER_REFUSED;
-    a->at[a->n] = index;
-    a->entries[a->n++] = (struct timer_entry){
-        .deliver_ms = due,
+    struct timer_entry entry = {
+        .deliver_ms = seen.out_ms - seen.out_ms % t->precision_ms,
         .physical_offset = e->physical_offset,
         .size = e->size,
         .topic_hash = java_hash(seen.real_topic),
         .deletes = seen.delete_key.len > 0,
     };
+    if (timers_known(t->files, &entry))
+        return true;
+    /* The mark of a message that was never in the wheel. */
+    if (entry.deliver_ms < t->write_ms)
+        return timer_put_add(t, &v, &seen, INT64_MAX, false, index, &a->bytes) != TIMER_REFUSED;
+    a->at[a->n] = index;
+    a->entries[a->n++] = entry;
     timer_tally_add(t, seen.real_topic, index, seen.delete_key.len ? -1 : 1);
     return true;
 }

@@ -10,10 +10,9 @@
 #include <stdlib.h>
 
 enum {
-    PART = 256 * 1024,       /* units in memory */
-    NEAR = 64 * 1024,        /* records that lie closer are read ahead in one piece */
-    READ_RETRY_MS = 1000,    /* when the timer log cannot be read */
-    PRECISION_MAX_MS = 1000, /* times may have been rounded by another timerPrecisionMs */
+    PART = 256 * 1024,    /* units in memory */
+    NEAR = 64 * 1024,     /* records that lie closer are read ahead in one piece */
+    READ_RETRY_MS = 1000, /* when the timer log cannot be read */
 };
 
 struct timer_deleted {
@@ -35,6 +34,11 @@ static bool takes_back(const struct tlog_unit *u)
     return (u->magic & TLOG_DELETE) && !(u->magic & TLOG_ROLL);
 }
 
+static int64_t step_of(const struct timer *t, int64_t time_ms)
+{
+    return time_ms / t->precision_ms;
+}
+
 /*
  * Reads the message of a unit; NULL, or why it is not there. When a log ends earlier than it did (a loss of power, a
  * cut by an operator or to a master's end), units that outlive it lead to whatever is written there later. Such a
@@ -47,8 +51,8 @@ static const char *read_message(struct timer *t, const struct tlog_unit *u, stru
     if (!str_eqz(v->m.topic, TIMER_TOPIC) || v->size != (uint32_t)u->size)
         return "another message stands there";
     timer_look(v->m.properties, seen);
-    if (!(u->magic & TLOG_ROLL) && seen->has_out && seen->out_ms - tlog_time(u) >= PRECISION_MAX_MS)
-        return "a message that is not due yet stands there";
+    if (!(u->magic & TLOG_ROLL) && seen->has_out && step_of(t, seen->out_ms) != step_of(t, tlog_time(u)))
+        return "a message of another time stands there";
     return NULL;
 }
 
