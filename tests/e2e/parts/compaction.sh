@@ -27,6 +27,8 @@ compaction_alone() {
     step "$name the newest of each stay" compacted count=1500 most=220 || return
     step "$name a push consumer gets them" compacted count=1500 group=values_group || return
     step "$name kill -9" server_kill "$kind" "$dir" || return
+    # A Java broker that dies between renaming a file and deleting it does not start again.
+    [ "$kind" = crocket ] || find "$dir/compaction" -name '*.delete' -exec rm {} +
     step "$name the server starts" compaction_on "$kind" "$dir" || return
     step "$name they are there" compacted count=1500 most=220 || return
     step "$name 1000 more" compacted send=1000 first=1500 || return

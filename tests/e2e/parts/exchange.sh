@@ -131,12 +131,15 @@ exchange_killed() {
 # The same with messages that wait for their time: whoever opens the directory delivers them.
 exchange_timed() {
     local kind=$1 dir=$E2E_WORK/exchange-timed name='exchange of timed messages after kill -9:' acked=$E2E_WORK/exchange-timed.acked
+    local repeats=false
     step "$name Java opens a new directory" start_on oracle "$dir" || return
     step "$name topics" java_run Admin topic=timed_a:2,timed_b:2 || return
     step "$name Java takes 100 (12 s)" java_run Produce topic=timed_a count=100 later=12000 acked="$acked" || return
     step "$name Java dies" server_kill oracle "$dir" || return
     step "$name $kind opens the directory of Java" start_on "$kind" "$dir" || return
-    step "$name they come, once" java_run ConsumeAll topic=timed_a group=timed_group expected=100 || return
+    # Java may deliver again what it had put into the wheel since its checkpoint.
+    [ "$kind" = crocket ] || repeats=true
+    step "$name they come" java_run ConsumeAll topic=timed_a group=timed_group expected=100 repeats=$repeats || return
     step "$name $kind takes 100 (12 s)" java_run Produce topic=timed_b count=100 later=12000 acked="$acked" || return
     step "$name $kind dies" server_kill "$kind" "$dir" || return
     step "$name Java opens the directory of $kind" start_on oracle "$dir" || return
