@@ -7,6 +7,8 @@ recallMessageEnable=true traceTopicEnable=true transactionCheckMax=1000 timerPre
 # restart_server HOW KIND OTHER DIR: leaves the kind of server that runs now in RESTART_KIND.
 restart_server() {
     local how=$1 kind=$2 other=$3 dir=$4
+    # Java saves every five seconds that a deleted group has no offsets any more.
+    [ "$how$kind" != killoracle ] || sleep 6
     if [ "$how" = kill ]; then server_kill "$kind" "$dir"; else server_stop "$kind" "$dir"; fi || return 1
     RESTART_KIND=$other
     server_start "$other" "$dir" $RESTART_SETTINGS
