@@ -46,11 +46,12 @@ stolen() {
 
 # measure KIND WORK GENERATOR-OPTIONS...: runs the generator and keeps what it measured.
 measure() {
-    local kind=$1 work=$2 json had uptime
+    local kind=$1 work=$2 json had uptime taken
     shift 2
     had=$(stolen_so_far)
     uptime=$(cut -d' ' -f1 /proc/uptime)
     json=$("$CROCKET" bench "$@" -n "$NAMESRV" --server-pid "$BENCH_PID" --json 2>"$BENCH_WORK/generator.err")
+    taken=$(stolen "$had" "$uptime")
     if [ -z "$json" ]; then
         cat "$BENCH_WORK/generator.err"
         say "  $work: no result"
@@ -64,8 +65,8 @@ measure() {
     figure "$kind" "$work" cpu "$(member "$json" server_cpu_s_per_million)"
     figure "$kind" "$work" matched "$(member "$json" matched)" # only filters have it
     figure "$kind" "$work" errors "$(member "$json" errors)"
-    figure "$kind" "$work" stolen "$(stolen "$had" "$uptime")"
-    say "  $work: $(member "$json" messages_per_second) messages/s, p50 $(member "$json" latency_us.p50) us, p99 $(member "$json" latency_us.p99) us,$(cpu_said "$json") errors $(member "$json" errors), stolen $(stolen "$had" "$uptime") %"
+    figure "$kind" "$work" stolen "$taken"
+    say "  $work: $(member "$json" messages_per_second) messages/s, p50 $(member "$json" latency_us.p50) us, p99 $(member "$json" latency_us.p99) us,$(cpu_said "$json") errors $(member "$json" errors), stolen $taken %"
 }
 
 produce() {

@@ -325,9 +325,9 @@ void offset_clone(struct offset_manager *m, struct str src_group, struct str des
     free(queues);
 }
 
-static size_t set_back_entry(struct entry *e, int64_t (*end)(void *arg, struct str topic, int32_t queue_id), void *arg)
+static bool set_back_entry(struct entry *e, int64_t (*end)(void *arg, struct str topic, int32_t queue_id), void *arg)
 {
-    size_t n = 0;
+    bool changed = false;
     for (size_t i = 0; i < e->count; i++) {
         struct queue_offset *q = &e->queues[i];
         int64_t max = q->committed > 0 ? end(arg, offset_entry_topic(e), q->queue_id) : NONE;
@@ -338,29 +338,27 @@ static size_t set_back_entry(struct entry *e, int64_t (*end)(void *arg, struct s
                     STR_ARG(offset_entry_group(e)), STR_ARG(offset_entry_topic(e)), q->queue_id,
                     (long long)q->committed, (long long)max);
         q->committed = max;
-        n++;
+        changed = true;
     }
-    return n;
+    return changed;
 }
 
-size_t offset_set_back(struct offset_manager *m, int64_t (*end)(void *arg, struct str topic, int32_t queue_id),
-                       void *arg)
+void offset_set_back(struct offset_manager *m, int64_t (*end)(void *arg, struct str topic, int32_t queue_id), void *arg)
 {
-    size_t n = 0;
+    bool any = false;
     for (size_t i = 0; i < SHARDS; i++) {
         struct shard *s = &m->shards[i];
         pthread_mutex_lock(&s->lock);
         for (struct map_slot *slot = NULL; (slot = map_next(&s->entries, slot));) {
-            size_t changed = set_back_entry(slot->value, end, arg);
-            if (changed)
-                note_changed(s, slot->value);
-            n += changed;
+            if (!set_back_entry(slot->value, end, arg))
+                continue;
+            note_changed(s, slot->value);
+            any = true;
         }
         pthread_mutex_unlock(&s->lock);
     }
-    if (n)
+    if (any)
         count_commit(m);
-    return n;
 }
 
 /* The other halves of all keys one half of which is `half`. */

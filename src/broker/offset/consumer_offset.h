@@ -38,10 +38,10 @@ void offset_each(struct offset_manager *m, struct str group, struct str topic,
 void offset_topics_of(struct offset_manager *m, struct str group, struct arena *a, struct str **names, size_t *n);
 void offset_groups_of(struct offset_manager *m, struct str topic, struct arena *a, struct str **names, size_t *n);
 void offset_clone(struct offset_manager *m, struct str src_group, struct str dest_group, struct str topic);
-/* Sets back to its queue's end each committed offset that is beyond it; how many. end answers -1 for a queue that it
- * knows nothing of. It is called under a lock of the manager's. */
-size_t offset_set_back(struct offset_manager *m, int64_t (*end)(void *arg, struct str topic, int32_t queue_id),
-                       void *arg);
+/* Sets back to its queue's end each committed offset that is beyond it. end answers -1 for a queue that it knows
+ * nothing of. It is called under a lock of the manager's. */
+void offset_set_back(struct offset_manager *m, int64_t (*end)(void *arg, struct str topic, int32_t queue_id),
+                     void *arg);
 void offset_delete_group(struct offset_manager *m, struct str group);
 void offset_delete_topic(struct offset_manager *m, struct str topic);
 void offset_delete(struct offset_manager *m, struct str group, struct str topic);

@@ -42,7 +42,8 @@ static int64_t step_of(const struct timer *t, int64_t time_ms)
 /*
  * Reads the message of a unit; NULL, or why it is not there. When a log ends earlier than it did (a loss of power, a
  * cut by an operator or to a master's end), units that outlive it lead to whatever is written there later. Such a
- * message has a unit of its own or needs none.
+ * message has a unit of its own or needs none. Of units that roll the time is not compared, as timers_known does: the
+ * window may have been another one, and what is left out here is lost.
  */
 static const char *read_message(struct timer *t, const struct tlog_unit *u, struct msg_view *v, struct timer_seen *seen)
 {

@@ -128,23 +128,22 @@ exchange_killed() {
     step "$name the store is sound" exchange_check "$kind" "$dir"
 }
 
+# timed_repeats KIND: after kill -9 Java delivers again what was put into the wheel since its checkpoint.
+timed_repeats() { if [ "$1" = oracle ]; then echo true; else echo false; fi; }
+
 # The same with messages that wait for their time: whoever opens the directory delivers them.
 exchange_timed() {
     local kind=$1 dir=$E2E_WORK/exchange-timed name='exchange of timed messages after kill -9:' acked=$E2E_WORK/exchange-timed.acked
-    local repeats=false
     step "$name Java opens a new directory" start_on oracle "$dir" || return
     step "$name topics" java_run Admin topic=timed_a:2,timed_b:2 || return
     step "$name Java takes 100 (12 s)" java_run Produce topic=timed_a count=100 later=12000 acked="$acked" || return
     step "$name Java dies" server_kill oracle "$dir" || return
     step "$name $kind opens the directory of Java" start_on "$kind" "$dir" || return
-    # Java may deliver again what it had put into the wheel since its checkpoint.
-    [ "$kind" = crocket ] || repeats=true
-    step "$name they come" java_run ConsumeAll topic=timed_a group=timed_group expected=100 repeats=$repeats || return
+    step "$name they come" java_run ConsumeAll topic=timed_a group=timed_group expected=100 repeats=$(timed_repeats "$kind") || return
     step "$name $kind takes 100 (12 s)" java_run Produce topic=timed_b count=100 later=12000 acked="$acked" || return
     step "$name $kind dies" server_kill "$kind" "$dir" || return
     step "$name Java opens the directory of $kind" start_on oracle "$dir" || return
-    # Java delivers again what was put into the wheel since the checkpoint.
-    step "$name they come" java_run ConsumeAll topic=timed_b group=timed_group expected=100 repeats=true || return
+    step "$name they come" java_run ConsumeAll topic=timed_b group=timed_group expected=100 repeats=$(timed_repeats oracle) || return
     server_kill oracle "$dir"
 }
 

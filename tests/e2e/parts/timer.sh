@@ -11,9 +11,8 @@ timed_come() {
 }
 
 timed_over_stops() {
-    local kind=$1 dir=$E2E_WORK/timer name='timer:' repeats=false
-    # After kill -9 Java delivers again what it had put into the wheel since its checkpoint.
-    [ "$kind" = crocket ] || repeats=true
+    local kind=$1 dir=$E2E_WORK/timer name='timer:' repeats
+    repeats=$(timed_repeats "$kind")
     step "$name the server starts" server_start "$kind" "$dir" || return
     step "$name topic" java_run Admin topic=timed_1:2,timed_2:2,timed_3:2 || return
     step "$name 300 messages for 3 s later" timed timed_1 3000 || return

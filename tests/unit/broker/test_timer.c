@@ -4,7 +4,6 @@
 #include "base/base64.h"
 #include "broker/timer/timer.h"
 #include "os/clock.h"
-#include <fcntl.h>
 
 #define WHEEL "rmq_sys_wheel_timer"
 
@@ -56,14 +55,26 @@ static void wait_for(const char *topic, int64_t n)
     }
 }
 
+static struct store_entry entry(const char *topic, int64_t offset)
+{
+    struct store_entry e;
+    assert_int_equal(store_entries(f.b->store, queue(topic), offset, &e, 1), 1);
+    return e;
+}
+
+/* Those that are due then: on a step they are with the step before. */
+static int32_t waiting_until(int64_t due)
+{
+    return timer_waiting_at(f.b->timer, due % 100 ? due - due % 100 : due - 100);
+}
+
 static struct buf record;
 
 static struct msg message(const char *topic, int64_t offset)
 {
-    struct store_entry e;
+    struct store_entry e = entry(topic, offset);
     struct msg_view v;
     buf_clear(&record);
-    assert_int_equal(store_entries(f.b->store, queue(topic), offset, &e, 1), 1);
     assert_true(store_read(f.b->store, e.physical_offset, &record, &v));
     return v.m;
 }
@@ -155,7 +166,7 @@ static void test_refusals(void **state)
     snprintf(properties, sizeof properties, "TIMER_DELIVER_MS\1%lld\2", (long long)due);
     assert_int_equal(send_code(properties), RESP_SUCCESS); /* none waits */
     f.store_conf.timerStopEnqueue = false;
-    while (timer_waiting_at(f.b->timer, due % 100 ? due - due % 100 : due - 100) == 0)
+    while (waiting_until(due) == 0)
         usleep(1000);
     assert_int_equal(send_code(properties), RESP_SYSTEM_ERROR);
     expect_remark(c, "timer message is under flow control, max num limit is 0 or");
@@ -202,9 +213,7 @@ static void test_delivered_in_time(void **state)
     assert_true(out % 100 == 0 && out > begin + 300 && out < m.store_time);
     assert_true(number_property(&m, "TIMER_DEQUEUE_MS") >= out + 100);
     assert_true(number_property(&m, "TIMER_ENQUEUE_MS") <= out);
-    struct store_entry e;
-    assert_int_equal(store_entries(f.b->store, queue("T"), 1, &e, 1), 1);
-    assert_int_equal(e.tags_code, 'a');
+    assert_int_equal(entry("T", 1).tags_code, 'a');
 }
 
 /* Across a restart, with times before and after it; nothing comes twice. */
@@ -257,19 +266,9 @@ static void point_unit_to(int n, int64_t place, int32_t size)
     char path[400];
     uint8_t bytes[12];
     snprintf(path, sizeof path, "%s/timerlog/00000000000000000000", f.dir.path);
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    assert_true(fd >= 0);
     put_be64(bytes, (uint64_t)place);
     put_be32(bytes + 8, (uint32_t)size);
-    assert_int_equal(pwrite(fd, bytes, sizeof bytes, (off_t)n * UNIT + UNIT_PLACE), sizeof bytes);
-    close(fd);
-}
-
-static struct store_entry entry(const char *topic, int64_t offset)
-{
-    struct store_entry e;
-    assert_int_equal(store_entries(f.b->store, queue(topic), offset, &e, 1), 1);
-    return e;
+    file_patch(path, (long)n * UNIT + UNIT_PLACE, bytes, sizeof bytes);
 }
 
 static void test_issue_10668(void **state)
@@ -285,7 +284,7 @@ static void test_issue_10668(void **state)
     /* A delivered message keeps the properties that say where it belongs. */
     send_message(c, "T", "0", "REAL_TOPIC\1T\2REAL_QID\0010\2", "plain");
     struct store_entry later = entry(WHEEL, 4), plain = entry("T", 0);
-    while (timer_waiting_at(f.b->timer, due % 100 ? due - due % 100 : due - 100) < 4)
+    while (waiting_until(due) < 4)
         usleep(1000);
     client_free(c);
     fixture_end(&f);
