@@ -103,6 +103,12 @@ static int start_followers(struct broker *b, struct err *err)
                : 0;
 }
 
+static uint32_t on_filter_bits(void *arg, struct str topic, struct str properties)
+{
+    const struct broker *b = arg;
+    return b->conf->calc_filter_bits ? consumer_filters_bits(b->filters, topic, properties) : 0;
+}
+
 static void on_rebuilt(void *arg)
 {
     struct broker *b = arg;
@@ -167,6 +173,7 @@ static int open_files(struct broker *b, struct err *err)
         .fatal = on_fatal,
         .opening = on_opening,
         .batch_topic = on_batch_topic,
+        .filter_bits = on_filter_bits,
         .rebuilt = on_rebuilt,
     };
     bool lmq = b->store_conf->enableLmq;
@@ -198,6 +205,7 @@ static int open_files(struct broker *b, struct err *err)
         !b->producers || !b->locks || !b->stats || !b->schedule || (b->store_conf->timerWheelEnable && !b->timer) ||
         !b->transactions || !b->registration || !b->revive || !b->request_modes)
         return err_set(err, ENOMEM, "out of memory for the broker's tables");
+    consumer_filters_set_store(b->filters, b->store);
     consumer_on_change(b->consumers, notify_consumer_ids_changed, b);
     consumer_on_gone(b->consumers, group_gone, b);
     group_set_auto_create_system(b->groups, b->conf->auto_create_system_group);

@@ -69,6 +69,7 @@ static const struct conf_key keys[] = {
     B("rejectPullConsumerEnable", reject_pull_consumer, "false", "refuse consumers that only pull"),
     B("slaveReadEnable", slave_read, "false", "a consumer that lags far behind is sent to a slave"),
     B("enablePropertyFilter", enable_property_filter, "false", "consumers may filter by SQL92"),
+    B("enableCalcFilterBitMap", calc_filter_bits, "false", "a new message's queue entry tells which SQL92 filters want it: the others need not read it"),
     B("filterSupportRetry", filter_support_retry, "false", "filters by SQL92 hold for messages that come back, too"),
     L("filterDataCleanTimeSpan", filter_clean_ms, "86400000", 0, INT64_MAX, true, "ms that the filter of a group without clients is kept"),
     I("expectConsumerNumUseFilter", bloom_consumers, "32", 1, 1000000, false, "groups expected to filter by SQL92; a size in consumerFilter.json"),

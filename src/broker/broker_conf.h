@@ -19,7 +19,7 @@ struct broker_conf {
         trace_on;
     char *trace_topic_name;
     conf_bool reject_transaction, long_polling, slave_read, fast_failure, lite_pull, reject_pull_consumer,
-        enable_property_filter, filter_support_retry;
+        enable_property_filter, calc_filter_bits, filter_support_retry;
     conf_i32 bloom_error_percent, bloom_consumers;
     conf_i64 filter_clean_ms; /* filterDataCleanTimeSpan */
     conf_bool store_reply_message, server_side_reset, recall_enable, recall_when_not_writable;

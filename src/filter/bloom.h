@@ -1,6 +1,7 @@
 /*
- * The bloom filter by which Java's brokers mark in a queue's extension which filtering consumers want a message. Here
- * only its positions are computed: they are part of config/consumerFilter.json. Plain values. Any thread.
+ * The positions in a bloom filter that a text gets: of Java's brokers, which mark in a queue's extension which
+ * filtering consumers want a message (here these are only part of config/consumerFilter.json), and of the bits in our
+ * queues' entries. Plain values. Any thread.
  */
 #ifndef CROCKET_FILTER_BLOOM_H
 #define CROCKET_FILTER_BLOOM_H

@@ -158,6 +158,23 @@ static enum put_status check(const struct store_batch *b, const struct msg *m, s
     return PUT_OK;
 }
 
+static void tell_filters(const struct store *s, struct batch_record *r, const struct msg *m, const struct cq *q)
+{
+    if (s->events.filter_bits == NULL || r->delay_ms >= 0 || cq_is_batch(q))
+        return;
+    r->filter_round = __atomic_load_n(&s->filter_round, __ATOMIC_ACQUIRE);
+    r->filter_bits = s->events.filter_bits(s->events.arg, m->topic, m->properties);
+}
+
+int64_t store_filters_changed(struct store *s)
+{
+    pthread_mutex_lock(&s->append_lock);
+    __atomic_add_fetch(&s->filter_round, 1, __ATOMIC_RELEASE);
+    int64_t end = clog_max(s->log);
+    pthread_mutex_unlock(&s->append_lock);
+    return end;
+}
+
 static enum put_status add_record(struct store_batch *b, const struct store_msg *given)
 {
     struct msg m;
@@ -192,6 +209,7 @@ static enum put_status add_record(struct store_batch *b, const struct store_msg 
     if (queue != BATCH_NO_QUEUE) {
         r->nth = b->queues[queue].count;
         b->queues[queue].count += (uint32_t)messages;
+        tell_filters(b->s, r, &m, given->queue);
     }
     b->len += r->size;
     return PUT_OK;
@@ -305,9 +323,11 @@ static void enter(struct store_batch *b, size_t from, size_t to)
             .tags_code = r->delay_ms >= 0 ? b->store_time + r->delay_ms : r->tags_code,
             .queue_offset = b->queues[r->queue].base + r->nth,
             .store_time = b->store_time,
+            .filter_bits = r->filter_round == b->s->filter_round ? r->filter_bits : 0,
         };
         if (!enter_one(b, r->queue, &e))
             return;
+        e.filter_bits = 0; /* light message queues have filters of their own */
         while (number < b->n_numbers && b->numbers[number].record < i)
             number++;
         for (; number < b->n_numbers && b->numbers[number].record == i; number++) {

@@ -8,9 +8,10 @@ enum { BATCH_NO_QUEUE = -1, BATCH_NUMBER_MAX = 20 };
 
 struct batch_record {
     uint32_t at, size;
-    int32_t queue;    /* index into queues, BATCH_NO_QUEUE: gets no queue entry */
-    uint32_t nth;     /* of the messages of that queue in this batch */
-    int32_t messages; /* in the record */
+    int32_t queue;                      /* index into queues, BATCH_NO_QUEUE: gets no queue entry */
+    uint32_t nth;                       /* of the messages of that queue in this batch */
+    int32_t messages;                   /* in the record */
+    uint32_t filter_bits, filter_round; /* the bits hold for this round of filters */
     int64_t tags_code;
     int64_t delay_ms; /* >= 0: the tags code is the store time plus this */
 };

@@ -471,5 +471,8 @@ int cq_read(struct cq *q, int64_t offset, struct store_entry *out, int n, bool m
             break;
         done += got;
     }
+    int64_t from_disk = __atomic_load_n(&q->from_disk, __ATOMIC_RELAXED);
+    for (int i = 0; i < done && offset + i < from_disk; i++)
+        out[i].filter_bits = 0;
     return done;
 }

@@ -1,10 +1,11 @@
 /*
  * Consume queues: for every topic and queue id the list of 20-byte entries {physical offset i64, size i32, tags code
- * i64} that Java keeps under consumequeue/TOPIC/ID/. Topics with queue.type=BatchCQ have batch queues instead, another
- * set under batchconsumequeue with 46-byte entries {physical offset i64, size i32, tags code i64, store time i64, queue
- * offset i64, messages i16, -1 i32, 0 i32}, one for a whole batch. New entries live in a small tail in memory; the
- * background thread writes them to the files (cq_set_persist), so that an idle queue costs neither mapping nor
- * descriptor and an append is a few stores. What is not written yet is rebuilt from the commit log after a crash.
+ * i64} that Java keeps under consumequeue/TOPIC/ID/, filter bits (store.h) in the upper half of the tags code. Topics
+ * with queue.type=BatchCQ have batch queues instead, another set under batchconsumequeue with 46-byte entries {physical
+ * offset i64, size i32, tags code i64, store time i64, queue offset i64, messages i16, -1 i32, 0 i32}, one for a whole
+ * batch. New entries live in a small tail in memory; the background thread writes them to the files (cq_set_persist),
+ * so that an idle queue costs neither mapping nor descriptor and an append is a few stores. What is not written yet is
+ * rebuilt from the commit log after a crash.
  *
  * Ownership: the set owns the queues; they live until cq_set_free. Deleted queues are marked and emptied.
  * Threads: cq_append / cq_publish only by the holder of the append lock or the flusher (the store serialises them);
@@ -99,7 +100,8 @@ int64_t cq_next(const struct cq *q);
  * Entries whose physical end is not above the queue's last one are ignored (repeated dispatch), as in Java. During
  * recovery a queue offset above cq_next of an empty queue starts the queue there (older messages are gone). */
 bool cq_append(struct cq *q, int64_t queue_offset, int64_t physical_offset, int32_t size, int64_t tags_code);
-/* The same for any queue, with the queue offset (and messages and store time of a batch) in the entry. */
+/* The same for any queue, with the queue offset (and filter bits, or messages and store time of a batch) in the entry.
+ */
 bool cq_enter(struct cq *q, const struct store_entry *e);
 /* Position behind the newest entry. Under the append lock. */
 int64_t cq_end(const struct cq *q);

@@ -97,7 +97,7 @@ static bool enter_batch(struct cq *q, const struct store_entry *e)
 
 bool cq_enter(struct cq *q, const struct store_entry *e)
 {
-    return q->batch ? enter_batch(q, e) : cq_append(q, e->queue_offset, e->physical_offset, e->size, e->tags_code);
+    return q->batch ? enter_batch(q, e) : cq_tail_enter(q, e);
 }
 
 bool cq_is_batch(const struct cq *q)

@@ -179,6 +179,7 @@ int cq_tail_read(struct cq *q, int64_t offset, struct store_entry *out, int n, b
 bool cq_tail_put(struct cq *q, int64_t next, const struct store_entry *e);
 /* The same for an entry with a record: it is the queue's newest, and has to go to the files. */
 bool cq_tail_append(struct cq *q, int64_t next, const struct store_entry *e);
+bool cq_tail_enter(struct cq *q, const struct store_entry *e); /* cq_enter of a queue that is no batch queue */
 /* The chunk that holds offset, for the background thread. */
 struct cq_chunk *cq_tail_find(struct cq *q, int64_t offset);
 /* Unlinks chunks whose entries are all persisted (ALL: with the append lock held, everything). */
@@ -247,13 +248,30 @@ int cq_set_bounds(struct cq *q, int64_t min, int64_t end);
 /* Entries by blocking reads wherever they are, no bounds but next; returns how many or a negative errno value. */
 int cq_peek(struct cq *q, int64_t offset, struct store_entry *out, int n);
 
+/* A tags code with filter bits: positive, bit 62 set. No hash code is, and no delivery time. */
+static inline uint64_t cq_packed(const struct store_entry *e)
+{
+    if (__builtin_expect(e->filter_bits == 0 || e->tags_code != (int32_t)e->tags_code, 1))
+        return (uint64_t)e->tags_code;
+    return (uint64_t)(e->filter_bits | STORE_FILTER_KNOWN) << 32 | (uint32_t)e->tags_code;
+}
+
+static inline void cq_unpack(struct store_entry *e, uint64_t packed)
+{
+    e->tags_code = (int64_t)packed;
+    if (__builtin_expect(packed >> 62 == 1, 0)) {
+        e->filter_bits = (uint32_t)(packed >> 32);
+        e->tags_code = (int32_t)(uint32_t)packed;
+    }
+}
+
 /* Entries in file format, of `unit` bytes: CQ_ENTRY_SIZE or CQ_BATCH_ENTRY_SIZE. The place of a batch in a compaction
  * log, which batch entries have room for, is -1: none. */
 static inline void cq_put_entry(uint8_t *at, int32_t unit, const struct store_entry *e)
 {
     put_be64(at, (uint64_t)e->physical_offset);
     put_be32(at + 8, (uint32_t)e->size);
-    put_be64(at + 12, (uint64_t)e->tags_code);
+    put_be64(at + 12, cq_packed(e));
     if (__builtin_expect(unit == CQ_ENTRY_SIZE, 1))
         return;
     put_be64(at + 20, (uint64_t)e->store_time);
@@ -270,9 +288,9 @@ static inline struct store_entry cq_get_entry(const uint8_t *at, int32_t unit, i
         .physical_offset = (int64_t)get_be64(at),
         .size = (int32_t)get_be32(at + 8),
         .messages = 1,
-        .tags_code = (int64_t)get_be64(at + 12),
         .queue_offset = position,
     };
+    cq_unpack(&e, get_be64(at + 12));
     if (__builtin_expect(unit != CQ_ENTRY_SIZE, 0)) {
         e.store_time = (int64_t)get_be64(at + 20);
         e.queue_offset = (int64_t)get_be64(at + 28);

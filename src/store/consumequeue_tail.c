@@ -190,18 +190,24 @@ bool cq_tail_append(struct cq *q, int64_t next, const struct store_entry *e)
     return true;
 }
 
-bool cq_append(struct cq *q, int64_t queue_offset, int64_t physical_offset, int32_t size, int64_t tags_code)
+bool cq_tail_enter(struct cq *q, const struct store_entry *e)
 {
-    if (physical_offset + size <= atomic_load_explicit(&q->last_end, memory_order_relaxed))
+    if (e->physical_offset + e->size <= atomic_load_explicit(&q->last_end, memory_order_relaxed))
         return true;
     int64_t next = atomic_load_explicit(&q->next, memory_order_relaxed);
-    if (__builtin_expect(queue_offset != next, 0)) {
-        next = position(q, queue_offset, next);
+    if (__builtin_expect(e->queue_offset != next, 0)) {
+        next = position(q, e->queue_offset, next);
         if (next < 0)
             return next == -1;
     }
-    struct store_entry e = {.physical_offset = physical_offset, .size = size, .tags_code = tags_code};
-    return cq_tail_append(q, next, &e);
+    return cq_tail_append(q, next, e);
+}
+
+bool cq_append(struct cq *q, int64_t queue_offset, int64_t physical_offset, int32_t size, int64_t tags_code)
+{
+    struct store_entry e = {
+        .physical_offset = physical_offset, .size = size, .tags_code = tags_code, .queue_offset = queue_offset};
+    return cq_tail_enter(q, &e);
 }
 
 int cq_tail_read(struct cq *q, int64_t offset, struct store_entry *out, int n, bool visible_only)

@@ -121,7 +121,7 @@ enum take { TAKEN, SKIPPED, REMOVED, COLD, FULL };
 /* Decides about one entry. */
 static enum take take(struct reader *r, const struct store_entry *e, store_filter_fn filter, void *arg)
 {
-    enum filter_verdict wanted = filter ? filter(arg, e->tags_code, NULL) : FILTER_YES;
+    enum filter_verdict wanted = filter ? filter(arg, e, NULL) : FILTER_YES;
     if (wanted == FILTER_NO)
         return SKIPPED;
     if (!find(r, e))
@@ -131,7 +131,7 @@ static enum take take(struct reader *r, const struct store_entry *e, store_filte
         int64_t at = e->physical_offset - r->seg->base;
         if (!record_is_resident(r, e))
             return COLD;
-        if (msg_decode(r->seg->map + at, (size_t)e->size, &v) != MSG_OK || filter(arg, e->tags_code, &v) != FILTER_YES)
+        if (msg_decode(r->seg->map + at, (size_t)e->size, &v) != MSG_OK || filter(arg, e, &v) != FILTER_YES)
             return SKIPPED;
     }
     return add(r, e) ? TAKEN : FULL;
@@ -250,14 +250,19 @@ static int64_t behind_bad(const struct reader *r, struct cq *q, int64_t position
     return e.queue_offset > next ? e.queue_offset : next;
 }
 
+/* So many entries are looked at, wanted or not. */
+static int64_t walk_limit(const struct store *s, const struct cq *q, uint32_t max_count)
+{
+    int64_t limit = s->conf.maxFilterMessageSize / cq_unit(q);
+    return limit < max_count ? max_count : limit;
+}
+
 static void walk(struct reader *r, struct cq *q, int64_t offset, store_filter_fn filter, void *arg)
 {
     struct store *s = r->s;
     struct get_result *out = r->out;
     struct store_entry entries[ENTRIES];
-    int64_t limit = s->conf.maxFilterMessageSize / cq_unit(q), skip_below = INT64_MIN, position;
-    if (limit < r->max_count)
-        limit = r->max_count;
+    int64_t limit = walk_limit(s, q, r->max_count), skip_below = INT64_MIN, position;
     out->status = GET_NO_MATCHED_MESSAGE;
     while (out->next_offset < out->max_offset && out->count < r->max_count) {
         int64_t alike;
@@ -477,7 +482,8 @@ static void read_ahead(struct store *s, int64_t from)
     seg_release(seg);
 }
 
-void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_count, uint32_t max_bytes)
+void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_count, uint32_t max_bytes,
+                store_filter_fn filter, void *filter_arg)
 {
     struct store_entry entries[ENTRIES];
     uint32_t count = 0;
@@ -488,14 +494,15 @@ void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_coun
     store_verify(s, q, offset, max_count, true);
     if (offset >= cq_min(q) && offset < cq_max(q))
         offset = cq_locate(q, offset, true); /* from here on a position */
-    while (offset >= 0 && count < max_count && bytes < max_bytes) {
+    int64_t end = offset + walk_limit(s, q, max_count);
+    while (offset >= 0 && offset < end && count < max_count && bytes < max_bytes) {
         uint32_t want = max_count - count < ENTRIES ? max_count - count : ENTRIES;
         int n = cq_read(q, offset, entries, (int)want, true);
         if (n <= 0)
             break;
         for (int i = 0; i < n; i++) {
             const struct store_entry *e = &entries[i];
-            if (!cq_entry_valid(e))
+            if (!cq_entry_valid(e) || (filter && filter(filter_arg, e, NULL) == FILTER_NO))
                 continue;
             if (e->physical_offset != to) {
                 load_range(s, from, to);
@@ -504,8 +511,8 @@ void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_coun
             }
             to = e->physical_offset + e->size;
             bytes += e->size;
+            count++;
         }
-        count += (uint32_t)n;
         offset += n;
     }
     load_range(s, from, to);

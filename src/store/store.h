@@ -39,6 +39,9 @@ struct store_events {
     /* New queues of the topic are batch queues (its queue.type is BatchCQ). NULL: no topic has them. Also called by
      * store_open. */
     bool (*batch_topic)(void *arg, struct str topic);
+    /* A message is about to be appended: which of the topic's filters want it, as STORE_FILTER_KNOWN and some of the
+     * bits below; 0: not told. On the appending thread, without locks of the store. NULL: never told. */
+    uint32_t (*filter_bits)(void *arg, struct str topic, struct str properties);
     /* The queues were being rebuilt when store_open returned, and are whole now (store_rebuilding). Called once, on a
      * thread of the store's that may block. NULL: store_open rebuilds everything before it returns. */
     void (*rebuilt)(void *arg);
@@ -170,10 +173,34 @@ enum get_status {
                  thread that may block, then again */
 };
 
-/* Tells whether an entry is wanted. record is NULL at first (decide by tags_code); answer FILTER_NEED_RECORD to be
+/* An entry of a queue: one record of the log. In a batch queue a record can be a batch of several messages. */
+struct store_entry {
+    int64_t physical_offset;
+    int32_t size;
+    int32_t messages; /* in the record; 1 but for batches */
+    int64_t tags_code;
+    int64_t queue_offset; /* of the first message */
+    int64_t store_time;   /* batch queues only, else 0 */
+    uint32_t filter_bits; /* what events.filter_bits has told of it, if this process has appended it; else 0 */
+};
+
+/*
+ * Filter bits stand in the upper half of an entry's tags code, of which a hash code needs only the lower one; that one
+ * is all a Java broker compares. They cannot be made good from the record as the hash can, so they are believed only of
+ * entries that this process has made.
+ */
+enum {
+    STORE_FILTER_BITS = 30,
+    STORE_FILTER_KNOWN = 1 << STORE_FILTER_BITS, /* they were told */
+};
+/* There are other filters than before. Returns the end of the log: of records from there on the bits were told with the
+ * new filters known, or not at all. Waits for an append that is going on. */
+int64_t store_filters_changed(struct store *s);
+
+/* Tells whether an entry is wanted. record is NULL at first (decide by the entry); answer FILTER_NEED_RECORD to be
  * asked again with it. */
 enum filter_verdict { FILTER_NO, FILTER_YES, FILTER_NEED_RECORD };
-typedef enum filter_verdict (*store_filter_fn)(void *arg, int64_t tags_code, const struct msg_view *record);
+typedef enum filter_verdict (*store_filter_fn)(void *arg, const struct store_entry *e, const struct msg_view *record);
 
 /* A run of whole records inside one segment: send it with sendfile(fd, offset, len), or read it at map (NULL if not
  * mapped). */
@@ -204,8 +231,10 @@ void store_get(struct store *s, struct cq *q, int64_t offset, uint32_t max_count
 void store_release(struct store *s, struct get_result *r); /* unpins; also for results with no ranges */
 void store_range_retain(struct store_range *r);
 void store_range_release(struct store_range *r);
-/* May block: brings what store_get of these arguments needs, and read-ahead behind it, into memory. */
-void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_count, uint32_t max_bytes);
+/* May block: brings what store_get of these arguments needs, and read-ahead behind it, into memory. What the filter
+ * refuses by the entry is left out. */
+void store_warm(struct store *s, struct cq *q, int64_t offset, uint32_t max_count, uint32_t max_bytes,
+                store_filter_fn filter, void *filter_arg);
 
 /* One record by physical offset where it lies. GET_FOUND: view points into range, which is to be released; GET_COLD:
  * only the disk has it, store_read would wait; GET_OFFSET_FOUND_NULL: there is no record at that offset. Does not
@@ -239,15 +268,6 @@ static inline bool store_is_extension(int64_t tags_code)
     return tags_code < INT32_MIN;
 }
 
-/* An entry of a queue: one record of the log. In a batch queue a record can be a batch of several messages. */
-struct store_entry {
-    int64_t physical_offset;
-    int32_t size;
-    int32_t messages; /* in the record; 1 but for batches */
-    int64_t tags_code;
-    int64_t queue_offset; /* of the first message */
-    int64_t store_time;   /* batch queues only, else 0 */
-};
 /* Copies up to n entries from the one with the message at offset on; returns how many. One whose message is damaged has
  * physical_offset -1. May block. */
 size_t store_entries(struct store *s, struct cq *q, int64_t offset, struct store_entry *out, size_t n);

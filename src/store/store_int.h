@@ -76,7 +76,8 @@ struct store {
     int64_t sync_since;              /* atomic: monotonic ms at which the flusher's sync began, 0 = none runs */
     struct pending_publish *pending; /* ring, under append_lock */
     size_t pending_cap, pending_head, pending_count;
-    uint32_t flags; /* atomic store_flag bits */
+    uint32_t flags;        /* atomic store_flag bits */
+    uint32_t filter_round; /* atomic, changed under append_lock: how often there were other filters */
     struct store_batch *put_batch;
     pthread_mutex_t put_lock; /* of put_batch */
 

@@ -36,6 +36,27 @@ void clients_setup(struct clients *c)
     }
 }
 
+/* The reader of tag A subscribes by SQL92, now and then by another expression than its pulls bring, or it is gone. */
+static void subscribe(struct clients *c)
+{
+    static const char *const expressions[] = {MODEL_SQL, MODEL_SQL, "TAGS = 'B'", MODEL_SQL, NULL};
+    const char *expression = expressions[c->heartbeats % 5];
+    char body[400];
+    if (expression)
+        snprintf(body, sizeof body,
+                 "{\"clientID\":\"c0\",\"producerDataSet\":[{\"groupName\":\"PG\"}],\"consumerDataSet\":["
+                 "{\"groupName\":\"GTAG\",\"consumeType\":\"CONSUME_ACTIVELY\",\"messageModel\":\"CLUSTERING\","
+                 "\"subscriptionDataSet\":[{\"topic\":\"%s\",\"subString\":\"%s\",\"expressionType\":\"SQL92\","
+                 "\"subVersion\":%d}]}]}",
+                 topic_facts[TOPIC_T].name, expression, ++c->heartbeats);
+    int32_t code = expression ? peer_ask(c->w, 0, REQ_HEART_BEAT, str_from(body), NULL)
+                              : ASK(c->w, 0, REQ_UNREGISTER_CLIENT, "clientID", "c0", "consumerGroup", "GTAG");
+    if (expression == NULL)
+        c->heartbeats++;
+    SAY(c->w, "GTAG filters by %s: %d", expression ? expression : "nothing", code);
+    CHECK(c->w, code == RESP_SUCCESS || code == NO_ANSWER, "the subscription is refused with %d", code);
+}
+
 void clients_heartbeat(struct clients *c)
 {
     if (clock_mono_ms() < c->next_heartbeat)
@@ -48,6 +69,8 @@ void clients_heartbeat(struct clients *c)
         int32_t code = peer_ask(c->w, i, REQ_HEART_BEAT, str_from(body), NULL);
         CHECK(c->w, code == RESP_SUCCESS || code == NO_ANSWER, "a heartbeat is refused with %d", code);
     }
+    if (c->w->sql && !world_dead(c->w))
+        subscribe(c);
 }
 
 void clients_begin(struct clients *c, bool clean)

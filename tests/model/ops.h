@@ -5,6 +5,7 @@
 #include "expect.h"
 
 /* A queue being read by offsets, with a committed position at the broker. */
+#define MODEL_SQL "TAGS = 'A'" /* what the reader of tag A asks for where that is SQL92 */
 enum { READERS = 4, DELIVERIES_MAX = 4000, AGAIN_MAX = 2 };
 struct reader {
     const char *group;
@@ -47,7 +48,8 @@ struct clients {
     bool given[QUEUES_MAX][PLACES_MAX]; /* popped from T itself */
     struct ordered_queue ordered[QUEUES_MAX];
     int64_t next_heartbeat; /* monotonic */
-    bool order_forgotten;   /* the broker may have lost the last seconds of the ordered pops */
+    int heartbeats;
+    bool order_forgotten; /* the broker may have lost the last seconds of the ordered pops */
 };
 
 /* admin and connections */

@@ -134,11 +134,13 @@ static void send_pull(struct clients *c, struct reader *r, int queue, int peer, 
                                     "suspendTimeoutMillis",
                                     suspend ? text_of(LONG_MS) : "0",
                                     "subscription",
-                                    r->tagged ? "A" : "*",
+                                    !r->tagged  ? "*"
+                                    : c->w->sql ? MODEL_SQL
+                                                : "A",
                                     "subVersion",
                                     "1",
                                     "expressionType",
-                                    "TAG",
+                                    r->tagged && c->w->sql ? "SQL92" : "TAG",
                                     NULL});
 }
 

@@ -167,6 +167,9 @@ void world_make(struct world *w, uint64_t seed, bool verbose)
     set(w, "mappedFileSizeTimerLog", "65536");
     set(w, "timerFlushIntervalMs", "3000");
     set(w, "flushDiskType", w->sync ? "SYNC_FLUSH" : "ASYNC_FLUSH");
+    w->sql = seed % 4 == 1;
+    set(w, "enablePropertyFilter", w->sql ? "true" : "false");
+    set(w, "enableCalcFilterBitMap", w->sql ? "true" : "false");
     set(w, "enableRetryTopicV2", dice(w, 2) ? "true" : "false");
     set(w, "timerPrecisionMs", dice(w, 2) ? "1000" : "100");
     set(w, "brokerName", "broker-a");

@@ -35,6 +35,7 @@ struct world {
     struct net_pool pool;
     struct broker *b;
     bool sync; /* synchronous flush: what was acknowledged outlives the power */
+    bool sql;  /* what a seed's tags are for others is SQL92 for this one, and queue entries tell of it */
     bool fatal;
     bool stepping; /* in a turn: no second one inside */
     struct peer peers[PEERS];

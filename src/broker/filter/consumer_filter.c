@@ -6,6 +6,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum {
+    BITS_EACH = 2,     /* of an entry, that a filter has: with ten filters that want a message a quarter of the others
+                          seem to want it */
+    BITS_FILTERS = 64, /* a topic with more filters has no bits */
+};
+
 /* ---- one filter ---- */
 
 static struct str take(char **at, struct str s)
@@ -50,6 +56,7 @@ struct consumer_filter *consumer_filter_new(struct str topic, struct str group, 
     f->sql = sql;
     f->born_time = clock_wall_ms();
     atomic_init(&f->client_version, client_version);
+    atomic_init(&f->bits_from, INT64_MAX);
     return f;
 }
 
@@ -89,6 +96,11 @@ struct consumer_filters *consumer_filters_new(const char *dir, struct bloom bloo
     return t;
 }
 
+void consumer_filters_set_store(struct consumer_filters *t, struct store *store)
+{
+    t->store = store;
+}
+
 static void release(void *value)
 {
     consumer_filter_release(value);
@@ -99,6 +111,7 @@ void consumer_filters_free(struct consumer_filters *t)
     if (t == NULL)
         return;
     map_free(&t->filters, release);
+    map_free(&t->by_topic, NULL);
     pthread_mutex_destroy(&t->lock);
     free(t->path);
     free(t);
@@ -122,10 +135,55 @@ static struct consumer_filter *find(const struct consumer_filters *t, struct str
     return key.len ? map_get(&t->filters, key) : NULL;
 }
 
+/* Of a group's filter of a topic. */
+static bool make_positions(const struct consumer_filter *f, const struct bloom *bloom,
+                           int32_t positions[BLOOM_HASHES_MAX])
+{
+    struct buf name = {0};
+    buf_add_str(&name, f->group);
+    buf_add_lit(&name, "#");
+    buf_add_str(&name, f->topic);
+    bool ok = buf_ok(&name);
+    if (ok)
+        bloom_positions(bloom, buf_str(&name), positions);
+    buf_free(&name);
+    return ok;
+}
+
+/* The filter is in the table: from now on messages are told by it. */
+static void set_bits(struct consumer_filters *t, struct consumer_filter *f)
+{
+    static const struct bloom of_entries = {.hashes = BITS_EACH, .bits = STORE_FILTER_BITS};
+    int32_t positions[BLOOM_HASHES_MAX];
+    if (t->store == NULL || !make_positions(f, &of_entries, positions))
+        return;
+    for (int i = 0; i < BITS_EACH; i++)
+        f->bits |= UINT32_C(1) << positions[i];
+    /* A message that somebody is about to append was not told by it: the store takes no bits of the round before. */
+    atomic_store_explicit(&f->bits_from, store_filters_changed(t->store), memory_order_release);
+}
+
 static void changed(struct consumer_filters *t)
 {
     t->changes++;
     atomic_store_explicit(&t->count, t->filters.count, memory_order_relaxed);
+}
+
+/* Messages are told by it no more: who still filters by it looks at them. */
+static void unlink_from_topic(struct consumer_filters *t, struct consumer_filter *f)
+{
+    atomic_store_explicit(&f->bits_from, INT64_MAX, memory_order_release);
+    struct consumer_filter *first = map_get(&t->by_topic, f->topic), *before = first;
+    if (first == f && f->next == NULL) {
+        map_del(&t->by_topic, f->topic);
+    } else if (first == f) {
+        (void)map_put(&t->by_topic, f->topic, f->next, NULL); /* replaces: needs no memory */
+    } else {
+        while (before->next != f)
+            before = before->next;
+        before->next = f->next;
+    }
+    f->next = NULL;
 }
 
 bool consumer_filters_put(struct consumer_filters *t, struct consumer_filter *f)
@@ -133,9 +191,19 @@ bool consumer_filters_put(struct consumer_filters *t, struct consumer_filter *f)
     char text[FILTER_KEY_MAX];
     struct str key = consumer_filters_key(text, f->topic, f->group);
     void *old = NULL;
-    if (key.len == 0 || !map_put(&t->filters, key, f, &old))
+    if (key.len == 0)
         return false;
+    f->next = map_get(&t->by_topic, f->topic);
+    if (!map_put(&t->by_topic, f->topic, f, NULL))
+        return false;
+    if (!map_put(&t->filters, key, f, &old)) {
+        unlink_from_topic(t, f);
+        return false;
+    }
+    if (old)
+        unlink_from_topic(t, old);
     consumer_filter_release(old);
+    set_bits(t, f);
     changed(t);
     return true;
 }
@@ -143,8 +211,16 @@ bool consumer_filters_put(struct consumer_filters *t, struct consumer_filter *f)
 void consumer_filters_drop(struct consumer_filters *t, struct consumer_filter *f)
 {
     char text[FILTER_KEY_MAX];
+    unlink_from_topic(t, f);
     map_del(&t->filters, consumer_filters_key(text, f->topic, f->group));
     consumer_filter_release(f);
+    changed(t);
+}
+
+void consumer_filters_clear(struct consumer_filters *t)
+{
+    map_clear(&t->by_topic, NULL);
+    map_clear(&t->filters, release);
     changed(t);
 }
 
@@ -158,6 +234,34 @@ struct consumer_filter *consumer_filters_find(struct consumer_filters *t, struct
         consumer_filter_retain(f);
     pthread_mutex_unlock(&t->lock);
     return f;
+}
+
+/* ---- bits of entries ---- */
+
+uint32_t consumer_filters_bits(struct consumer_filters *t, struct str topic, struct str properties)
+{
+    struct consumer_filter *wanting[BITS_FILTERS];
+    uint32_t bits = STORE_FILTER_KNOWN;
+    size_t n = 0;
+    if (t->store == NULL || atomic_load_explicit(&t->count, memory_order_relaxed) == 0)
+        return 0;
+    pthread_mutex_lock(&t->lock);
+    struct consumer_filter *f = map_get(&t->by_topic, topic);
+    for (; f && n < BITS_FILTERS; f = f->next)
+        wanting[n++] = consumer_filter_retain(f);
+    pthread_mutex_unlock(&t->lock);
+    for (size_t i = 0; i < n; i++) {
+        if (wanting[i]->sql && sql_evaluate(wanting[i]->sql, properties) == SQL_TRUE)
+            bits |= wanting[i]->bits;
+        consumer_filter_release(wanting[i]);
+    }
+    return n && f == NULL ? bits : 0;
+}
+
+bool consumer_filter_rules_out(const struct consumer_filter *f, const struct store_entry *e)
+{
+    return f->sql && (e->filter_bits & STORE_FILTER_KNOWN) && (e->filter_bits & f->bits) != f->bits &&
+           e->physical_offset >= atomic_load_explicit(&f->bits_from, memory_order_acquire);
 }
 
 /* ---- heartbeats ---- */
@@ -181,19 +285,6 @@ static void refresh(struct consumer_filters *t, struct consumer_filter *f, int64
         set_dead(t, f, 0);
 }
 
-static void make_positions(struct consumer_filters *t, struct consumer_filter *f)
-{
-    struct buf name = {0};
-    buf_add_str(&name, f->group);
-    buf_add_lit(&name, "#");
-    buf_add_str(&name, f->topic);
-    if (buf_ok(&name)) {
-        f->bloom = t->bloom;
-        bloom_positions(&f->bloom, buf_str(&name), f->positions);
-    }
-    buf_free(&name);
-}
-
 static void register_one(struct consumer_filters *t, struct str group, const struct json *sub)
 {
     struct str topic = json_str(sub, "topic"), expression = json_str(sub, "subString"),
@@ -210,7 +301,8 @@ static void register_one(struct consumer_filters *t, struct str group, const str
     }
     struct consumer_filter *f = consumer_filter_new(topic, group, expression, type, version, &err);
     if (f) {
-        make_positions(t, f);
+        if (make_positions(f, &t->bloom, f->positions))
+            f->bloom = t->bloom;
         LOG(LOG_INFO, "broker", "group %.*s filters topic %.*s by %.*s", STR_ARG(group), STR_ARG(topic),
             STR_ARG(expression));
     } else {

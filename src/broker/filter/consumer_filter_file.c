@@ -93,11 +93,6 @@ static int load_one(struct consumer_filters *t, const struct json *data, bool *o
     return -1;
 }
 
-static void release(void *value)
-{
-    consumer_filter_release(value);
-}
-
 int consumer_filters_load(struct consumer_filters *t, struct err *err)
 {
     struct arena a = {0};
@@ -112,8 +107,7 @@ int consumer_filters_load(struct consumer_filters *t, struct err *err)
     if (other_bloom) {
         LOG(LOG_INFO, "broker", "%s was written with other settings of the bloom filter; beginning without it",
             t->path);
-        map_clear(&t->filters, release);
-        atomic_store(&t->count, 0);
+        consumer_filters_clear(t);
     }
     t->saved = t->changes;
     pthread_mutex_unlock(&t->lock);

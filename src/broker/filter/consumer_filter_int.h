@@ -13,7 +13,9 @@ struct consumer_filters {
     char *path; /* consumerFilter.json */
     struct bloom bloom;
     pthread_mutex_t lock;
-    struct map filters; /* topic, NUL, group -> struct consumer_filter */
+    struct store *store;
+    struct map filters;  /* topic, NUL, group -> struct consumer_filter */
+    struct map by_topic; /* topic -> the first of its filters */
     _Atomic size_t count;
     uint64_t changes, saved;
 };
@@ -26,5 +28,6 @@ struct str consumer_filters_key(char key[FILTER_KEY_MAX], struct str topic, stru
 /* Under the lock. Takes f; false: not put, out of memory. */
 bool consumer_filters_put(struct consumer_filters *t, struct consumer_filter *f);
 void consumer_filters_drop(struct consumer_filters *t, struct consumer_filter *f); /* under the lock */
+void consumer_filters_clear(struct consumer_filters *t);                           /* under the lock */
 
 #endif

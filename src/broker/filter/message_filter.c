@@ -14,6 +14,17 @@ static void look_at_retry(struct message_filter *f, struct broker *b)
         f->of_topic = b->filters;
 }
 
+/* The group's own, if it says the same: that one knows what entries tell of it, and is compiled. */
+static struct consumer_filter *known_filter(struct broker *b, struct str topic, struct str group, struct str expression,
+                                            struct str type)
+{
+    struct consumer_filter *known = consumer_filters_find(b->filters, topic, group);
+    if (known && known->sql && str_eq(known->expression, expression) && str_eq(known->type, type))
+        return known;
+    consumer_filter_release(known);
+    return NULL;
+}
+
 int message_filter_parse(struct message_filter *f, struct broker *b, struct str topic, struct str group,
                          struct str expression, struct str type, int64_t version, struct err *err)
 {
@@ -22,7 +33,9 @@ int message_filter_parse(struct message_filter *f, struct broker *b, struct str 
     if (is_tag && (expression.len == 0 || str_eqz(expression, "*")))
         return 0;
     if (!is_tag) {
-        f->data = consumer_filter_new(topic, group, expression, type, version, err);
+        f->data = known_filter(b, topic, group, expression, type);
+        if (f->data == NULL)
+            f->data = consumer_filter_new(topic, group, expression, type, version, err);
         if (f->data == NULL)
             return -1;
     }
@@ -52,8 +65,10 @@ void message_filter_done(struct message_filter *f)
     *f = (struct message_filter){0};
 }
 
-static enum filter_verdict by_tag(const struct subscription *s, int64_t tags_code, const struct msg_view *record)
+static enum filter_verdict by_tag(const struct subscription *s, const struct store_entry *e,
+                                  const struct msg_view *record)
 {
+    int64_t tags_code = e->tags_code;
     /* Java can keep the code apart, in the queue's extension: then the message tells its tag. */
     if (store_is_extension(tags_code)) {
         if (record == NULL)
@@ -85,22 +100,22 @@ static enum filter_verdict of_retry(const struct message_filter *f, const struct
     return v;
 }
 
-enum filter_verdict message_filter_wants(const struct message_filter *f, int64_t tags_code,
+enum filter_verdict message_filter_wants(const struct message_filter *f, const struct store_entry *e,
                                          const struct msg_view *record)
 {
     const struct subscription *s = f->subscription;
     if (message_filter_wants_all(f))
         return FILTER_YES;
     if (message_filter_is_tag(f))
-        return by_tag(s, tags_code, record);
+        return by_tag(s, e, record);
     if (f->data == NULL && f->of_topic == NULL)
         return FILTER_YES;
     if (record == NULL)
-        return FILTER_NEED_RECORD;
+        return f->of_topic == NULL && consumer_filter_rules_out(f->data, e) ? FILTER_NO : FILTER_NEED_RECORD;
     return f->of_topic ? of_retry(f, record) : by_expression(f->data, record);
 }
 
-enum filter_verdict message_filter_fn(void *arg, int64_t tags_code, const struct msg_view *record)
+enum filter_verdict message_filter_fn(void *arg, const struct store_entry *e, const struct msg_view *record)
 {
-    return message_filter_wants(arg, tags_code, record);
+    return message_filter_wants(arg, e, record);
 }

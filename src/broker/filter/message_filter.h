@@ -5,7 +5,7 @@
  *     struct message_filter f;
  *     message_filter_parse(&f, b, topic, group, expression, type, version, &err)   the request brings its expression,
  * or message_filter_take(&f, b, subscription)                                    the heartbeats' one is used
- *     store_get(..., message_filter_fn, &f, ...)       or, for one message, message_filter_wants(&f, tags_code, record)
+ *     store_get(..., message_filter_fn, &f, ...)       or, for one message, message_filter_wants(&f, entry, record)
  *     message_filter_done(&f);
  *
  * Ownership: the filter holds references that message_filter_done gives back. Threads: any, one at a time.
@@ -40,10 +40,10 @@ static inline bool message_filter_wants_all(const struct message_filter *f)
     return f->subscription == NULL || f->subscription->all || f->subscription->class_filter;
 }
 
-/* record NULL: by the tags code alone; FILTER_NEED_RECORD then means that the record decides. */
-enum filter_verdict message_filter_wants(const struct message_filter *f, int64_t tags_code,
+/* record NULL: by the entry alone; FILTER_NEED_RECORD then means that the record decides. */
+enum filter_verdict message_filter_wants(const struct message_filter *f, const struct store_entry *e,
                                          const struct msg_view *record);
 /* The same as a store_filter_fn; arg: the filter. */
-enum filter_verdict message_filter_fn(void *arg, int64_t tags_code, const struct msg_view *record);
+enum filter_verdict message_filter_fn(void *arg, const struct store_entry *e, const struct msg_view *record);
 
 #endif

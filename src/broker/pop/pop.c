@@ -311,6 +311,8 @@ static void read_cold(struct broker_loop *bl, struct pop *p)
     p->cold.loop = bl->loop;
     p->cold.max_count = p->max_count;
     p->cold.max_bytes = (uint32_t)bl->broker->store_conf->maxTransferBytesOnMessageInMemory;
+    p->cold.filter = message_filter_wants_all(&p->filter) ? NULL : message_filter_fn;
+    p->cold.filter_arg = &p->filter;
     p->cold.filtered = p->filter.data != NULL;
     p->cold.warmed = warmed;
     p->cold.drop = drop;

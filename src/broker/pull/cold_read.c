@@ -1,7 +1,6 @@
 #include "broker/pull/cold_read.h"
 
 #include "os/thread.h"
-#include "store/store.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -28,9 +27,9 @@ static void back(struct net_loop *loop, struct net_task *t)
 static void warm(struct store *s, const struct cold_job *j)
 {
     if (j->filtered)
-        store_warm(s, j->queue, j->offset, FILTER_COUNT, FILTER_BYTES);
+        store_warm(s, j->queue, j->offset, FILTER_COUNT, FILTER_BYTES, j->filter, j->filter_arg);
     else
-        store_warm(s, j->queue, j->offset, j->max_count, j->max_bytes);
+        store_warm(s, j->queue, j->offset, j->max_count, j->max_bytes, j->filter, j->filter_arg);
 }
 
 /* Under the lock; NULL: none waits. */

@@ -7,9 +7,8 @@
 
 #include "base/err.h"
 #include "net/loop.h"
+#include "store/store.h"
 
-struct store;
-struct cq;
 struct cold_read;
 
 /* What is to be read, for store_warm, and who waits for it: member of a pull or a pop. */
@@ -20,6 +19,8 @@ struct cold_job {
     struct cq *queue;
     int64_t offset;
     uint32_t max_count, max_bytes;
+    store_filter_fn filter; /* of the read, NULL: everything is wanted */
+    void *filter_arg;
     bool filtered;                                             /* by what stands in the messages */
     void (*warmed)(struct net_loop *loop, struct cold_job *j); /* on the loop */
     void (*drop)(struct cold_job *j);                          /* at the end, unread */

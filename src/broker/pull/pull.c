@@ -216,6 +216,8 @@ static void read_cold(struct broker_loop *bl, struct pull *p)
         .offset = p->offset,
         .max_count = p->max_count,
         .max_bytes = p->max_bytes,
+        .filter = message_filter_wants_all(&p->filter) ? NULL : message_filter_fn,
+        .filter_arg = &p->filter,
         .filtered = p->filter.data != NULL,
         .warmed = warmed,
         .drop = drop,

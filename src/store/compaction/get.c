@@ -92,7 +92,9 @@ static enum take take(struct creader *r, const struct cunit *u)
     if (store_pull_is_full(s, r->out, r->max_count, r->max_bytes, u->size, (uint32_t)u->count,
                            r->log_end - u->position))
         return FULL;
-    enum filter_verdict wanted = r->filter ? r->filter(r->arg, u->tags_code, NULL) : FILTER_YES;
+    const struct store_entry e = {
+        .physical_offset = u->position, .size = u->size, .messages = u->count, .tags_code = u->tags_code};
+    enum filter_verdict wanted = r->filter ? r->filter(r->arg, &e, NULL) : FILTER_YES;
     if (wanted == FILTER_NO)
         return SKIPPED;
     if (!r->may_block && !s->fs->map_resident(s->fs, r->f->log->map, (size_t)at, (size_t)u->size))
@@ -102,7 +104,7 @@ static enum take take(struct creader *r, const struct cunit *u)
         report_damage(r, u);
         return SKIPPED;
     }
-    if (wanted == FILTER_NEED_RECORD && r->filter(r->arg, u->tags_code, &v) != FILTER_YES)
+    if (wanted == FILTER_NEED_RECORD && r->filter(r->arg, &e, &v) != FILTER_YES)
         return SKIPPED;
     return add(r, u) ? TAKEN : FULL;
 }

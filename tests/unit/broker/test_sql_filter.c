@@ -189,6 +189,134 @@ static void a_waiting_pull_sleeps_through_what_it_does_not_want(void **state)
     expect_field(c, "nextBeginOffset", "9");
 }
 
+/* ---- bits of entries ---- */
+
+static int setup_bits(void **state)
+{
+    return start((const char *const[]){"enablePropertyFilter", "true", "enableCalcFilterBitMap", "true", NULL});
+}
+
+/* Of the group's filter, by the entry alone. */
+static enum filter_verdict verdict(int64_t offset)
+{
+    struct message_filter filter = {.data = consumer_filters_find(f.b->filters, STR_LIT("T"), STR_LIT("g"))};
+    struct store_entry e;
+    struct cq *q = store_queue(f.b->store, STR_LIT("T"), 0, false);
+    assert_non_null(filter.data);
+    assert_int_equal(store_entries(f.b->store, q, offset, &e, 1), 1);
+    filter.subscription = subscription_parse(STR_LIT("T"), filter.data->expression, STR_LIT("SQL92"), 0);
+    enum filter_verdict v = message_filter_wants(&filter, &e, NULL);
+    message_filter_done(&filter);
+    return v;
+}
+
+static void entries_tell_what_need_not_be_read(void **state)
+{
+    send_numbers(0, 10); /* before there is a filter: nothing is told */
+    beat("n > 6", "5");
+    send_numbers(0, 10);
+    for (int64_t i = 0; i < 20; i++)
+        assert_int_equal(verdict(i), i < 10 || i % 10 > 6 ? FILTER_NEED_RECORD : FILTER_NO);
+    assert_int_equal(pull("0", "5"), RESP_SUCCESS);
+    assert_int_equal(records(), 6);
+    /* Another expression: what is told of the old one holds neither for the new one nor any more for the old one. */
+    struct consumer_filter *old = consumer_filters_find(f.b->filters, STR_LIT("T"), STR_LIT("g"));
+    beat("n < 3", "6");
+    send_numbers(0, 10);
+    for (int64_t i = 0; i < 30; i++)
+        assert_int_equal(verdict(i), i < 20 || i % 10 < 3 ? FILTER_NEED_RECORD : FILTER_NO);
+    struct store_entry e;
+    assert_int_equal(store_entries(f.b->store, store_queue(f.b->store, STR_LIT("T"), 0, false), 29, &e, 1), 1);
+    assert_true(e.filter_bits != 0);
+    assert_false(consumer_filter_rules_out(old, &e));
+    consumer_filter_release(old);
+    assert_int_equal(pull("0", "6"), RESP_SUCCESS);
+    assert_int_equal(records(), 9);
+    /* A pull that brings the same expression, and one that brings another. */
+    assert_int_equal(pull_by("SQL92", "n < 3"), RESP_SUCCESS);
+    assert_int_equal(records(), 9);
+    assert_int_equal(pull_by("SQL92", "n > 7"), RESP_SUCCESS);
+    assert_int_equal(records(), 6);
+    assert_int_equal(pull_by("TAG", "tag1"), RESP_SUCCESS);
+    assert_int_equal(records(), 9);
+}
+
+/* The group is gone and comes back; meanwhile its filter may be forgotten. */
+static void bits_of_a_filter_that_was_gone(void **state)
+{
+    struct err err;
+    beat("n > 6", "5");
+    send_numbers(0, 10);
+    consumer_filters_unregister(f.b->filters, STR_LIT("g"));
+    send_numbers(0, 10); /* still told by it */
+    for (int64_t i = 0; i < 20; i++)
+        assert_int_equal(verdict(i), i % 10 > 6 ? FILTER_NEED_RECORD : FILTER_NO);
+    assert_int_equal(consumer_filters_persist(f.b->filters, 0, &err), 0);
+    send_numbers(0, 10); /* there is no filter */
+    beat("n > 6", "5");
+    send_numbers(0, 10);
+    for (int64_t i = 0; i < 40; i++)
+        assert_int_equal(verdict(i), i < 30 || i % 10 > 6 ? FILTER_NEED_RECORD : FILTER_NO);
+}
+
+/* Groups whose bits are the same seem to want each other's messages; more groups than bits can tell apart, and more
+ * than a message is told by. */
+static void many_filters_of_a_topic(void **state)
+{
+    char group[20];
+    struct err err;
+    for (int n = 1; n <= 65; n++) {
+        char sub[120];
+        struct arena a = {0};
+        snprintf(group, sizeof group, "group%d", n);
+        snprintf(sub, sizeof sub, "[{topic:'T',subString:'n = %d',expressionType:'SQL92',subVersion:3}]", n);
+        const struct json *subs = json_parse(&a, str_from(sub), NULL);
+        consumer_filters_register(f.b->filters, str_from(group), subs);
+        arena_free(&a);
+        if (n >= 64)
+            send_numbers(0, 80);
+    }
+    struct store_entry e[160];
+    struct cq *q = store_queue(f.b->store, STR_LIT("T"), 0, false);
+    assert_int_equal(store_entries(f.b->store, q, 0, e, 160), 160);
+    int ruled_out = 0;
+    for (int n = 1; n <= 65; n++) {
+        snprintf(group, sizeof group, "group%d", n);
+        struct consumer_filter *filter = consumer_filters_find(f.b->filters, STR_LIT("T"), str_from(group));
+        assert_false(consumer_filter_rules_out(filter, &e[n]));
+        for (int i = 0; i < 160; i++)
+            ruled_out += consumer_filter_rules_out(filter, &e[i]);
+        consumer_filter_release(filter);
+    }
+    /* Of 64 * 79 that are not wanted, told by 64 filters; with 65 nothing is told. */
+    assert_in_range(ruled_out, 64 * 79 * 8 / 10, 64 * 79);
+    for (int i = 80; i < 160; i++)
+        assert_int_equal(e[i].filter_bits, 0);
+    /* They are dropped in another order than they came. */
+    for (int n = 65; n >= 1; n -= n > 40 ? 2 : 1) {
+        snprintf(group, sizeof group, "group%d", n);
+        consumer_filters_unregister(f.b->filters, str_from(group));
+        assert_int_equal(consumer_filters_persist(f.b->filters, 0, &err), 0);
+        struct consumer_filter *filter = consumer_filters_find(f.b->filters, STR_LIT("T"), str_from(group));
+        assert_null(filter);
+    }
+    send_numbers(42, 43);
+    assert_int_equal(store_entries(f.b->store, q, 160, e, 1), 1);
+    struct consumer_filter *left = consumer_filters_find(f.b->filters, STR_LIT("T"), STR_LIT("group42"));
+    assert_int_equal(e->filter_bits, STORE_FILTER_KNOWN | left->bits);
+    consumer_filter_release(left);
+}
+
+static void nothing_is_told_when_that_is_off(void **state)
+{
+    struct store_entry e;
+    beat("n > 6", "5");
+    send_numbers(0, 1);
+    assert_int_equal(store_entries(f.b->store, store_queue(f.b->store, STR_LIT("T"), 0, false), 0, &e, 1), 1);
+    assert_int_equal(e.filter_bits, 0);
+    assert_int_equal(verdict(0), FILTER_NEED_RECORD);
+}
+
 /* ---- the file ---- */
 
 static struct consumer_filters *table;
@@ -308,17 +436,22 @@ static void the_long_dead_are_removed(void **state)
 
 /* ---- one message ---- */
 
+static enum filter_verdict wants(const struct message_filter *filter, int64_t tags_code, const struct msg_view *record)
+{
+    return message_filter_wants(filter, &(struct store_entry){.tags_code = tags_code, .messages = 1}, record);
+}
+
 static void codes_in_the_extension_are_looked_up(void **state)
 {
     struct message_filter by_tag = {.subscription =
                                         subscription_parse(STR_LIT("T"), STR_LIT("tag1"), STR_LIT("TAG"), 0)};
     struct msg_view record = {.m.properties = STR_LIT("TAGS\x01tag1\x02"), .size = 1};
-    assert_int_equal(message_filter_wants(&by_tag, java_hash(STR_LIT("tag1")), NULL), FILTER_YES);
-    assert_int_equal(message_filter_wants(&by_tag, java_hash(STR_LIT("tag2")), NULL), FILTER_NO);
-    assert_int_equal(message_filter_wants(&by_tag, INT64_MIN + 40, NULL), FILTER_NEED_RECORD);
-    assert_int_equal(message_filter_wants(&by_tag, INT64_MIN + 40, &record), FILTER_YES);
+    assert_int_equal(wants(&by_tag, java_hash(STR_LIT("tag1")), NULL), FILTER_YES);
+    assert_int_equal(wants(&by_tag, java_hash(STR_LIT("tag2")), NULL), FILTER_NO);
+    assert_int_equal(wants(&by_tag, INT64_MIN + 40, NULL), FILTER_NEED_RECORD);
+    assert_int_equal(wants(&by_tag, INT64_MIN + 40, &record), FILTER_YES);
     record.m.properties = STR_LIT("TAGS\x01tag2\x02");
-    assert_int_equal(message_filter_wants(&by_tag, INT64_MIN + 40, &record), FILTER_NO);
+    assert_int_equal(wants(&by_tag, INT64_MIN + 40, &record), FILTER_NO);
     message_filter_done(&by_tag);
 }
 
@@ -338,15 +471,15 @@ static void what_comes_back_is_filtered_as_its_topic(void **state)
                      0);
     record.m.properties = STR_LIT("n\x01"
                                   "7\x02RETRY_TOPIC\x01T\x02");
-    assert_int_equal(message_filter_wants(&retry, 0, NULL), FILTER_NEED_RECORD);
-    assert_int_equal(message_filter_wants(&retry, 0, &record), FILTER_YES);
+    assert_int_equal(wants(&retry, 0, NULL), FILTER_NEED_RECORD);
+    assert_int_equal(wants(&retry, 0, &record), FILTER_YES);
     record.m.properties = STR_LIT("n\x01"
                                   "5\x02RETRY_TOPIC\x01T\x02");
-    assert_int_equal(message_filter_wants(&retry, 0, &record), FILTER_NO);
+    assert_int_equal(wants(&retry, 0, &record), FILTER_NO);
     /* A topic for which the group has no filter. */
     record.m.properties = STR_LIT("n\x01"
                                   "5\x02RETRY_TOPIC\x01U\x02");
-    assert_int_equal(message_filter_wants(&retry, 0, &record), FILTER_YES);
+    assert_int_equal(wants(&retry, 0, &record), FILTER_YES);
     message_filter_done(&retry);
 }
 
@@ -358,6 +491,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(expressions_are_checked, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_works_when_it_is_off, setup_off, teardown),
         cmocka_unit_test_setup_teardown(a_waiting_pull_sleeps_through_what_it_does_not_want, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_waiting_pull_sleeps_through_what_it_does_not_want, setup_bits, teardown),
+        cmocka_unit_test_setup_teardown(pulls_are_filtered, setup_bits, teardown),
+        cmocka_unit_test_setup_teardown(what_is_refused, setup_bits, teardown),
+        cmocka_unit_test_setup_teardown(entries_tell_what_need_not_be_read, setup_bits, teardown),
+        cmocka_unit_test_setup_teardown(bits_of_a_filter_that_was_gone, setup_bits, teardown),
+        cmocka_unit_test_setup_teardown(many_filters_of_a_topic, setup_bits, teardown),
+        cmocka_unit_test_setup_teardown(nothing_is_told_when_that_is_off, setup, teardown),
         cmocka_unit_test_setup_teardown(filters_survive, open_table, close_table),
         cmocka_unit_test_setup_teardown(java_writes_it_so, open_table, close_table),
         cmocka_unit_test_setup_teardown(the_long_dead_are_removed, open_table, close_table),

@@ -79,7 +79,7 @@ static inline void ctest_read(struct store *s, int64_t from, bool may_block, str
         if (r.status == GET_COLD) {
             assert_false(may_block);
             store_release(s, &r);
-            store_warm(s, q, before, 5, 1 << 20);
+            store_warm(s, q, before, 5, 1 << 20, NULL, NULL);
             continue;
         }
         for (uint32_t i = 0; i < r.n_ranges; i++)

@@ -248,7 +248,7 @@ static void messages_without_key_are_left_out(void **state)
     assert_int_equal(t->r.offset[1], 3);
 }
 
-static enum filter_verdict only_t1(void *arg, int64_t tags_code, const struct msg_view *record)
+static enum filter_verdict only_t1(void *arg, const struct store_entry *e, const struct msg_view *record)
 {
     if (record == NULL)
         return FILTER_NEED_RECORD;

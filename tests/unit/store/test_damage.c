@@ -208,7 +208,7 @@ static int served(struct damage *d, int q, const struct kept *k, size_t i)
     for (int64_t at = cq ? cq_min(cq) : 0; cq && at < cq_max(cq); at = r.next_offset) {
         store_get(d->s, cq, at, 5, 1 << 16, NULL, NULL, false, &r);
         if (r.status == GET_COLD) {
-            store_warm(d->s, cq, at, 5, 1 << 16);
+            store_warm(d->s, cq, at, 5, 1 << 16, NULL, NULL);
             store_get(d->s, cq, at, 5, 1 << 16, NULL, NULL, false, &r);
         }
         for (uint32_t n = 0; n < r.n_ranges; n++) {

@@ -63,10 +63,10 @@ static void get_statuses(void **state)
     fixture_free(&f);
 }
 
-static enum filter_verdict only_t1(void *arg, int64_t tags_code, const struct msg_view *record)
+static enum filter_verdict only_t1(void *arg, const struct store_entry *e, const struct msg_view *record)
 {
     int64_t wanted = msg_tags_code(STR_LIT("TAGS\x01T1\x02"));
-    if (tags_code != wanted)
+    if (e->tags_code != wanted)
         return FILTER_NO;
     if (record == NULL)
         return FILTER_NEED_RECORD;
