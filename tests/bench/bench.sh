@@ -11,7 +11,7 @@
 #     main        produce-1x1 produce-4x32 produce-4x256 produce-128 produce-batch consume e2e sync-1x1 sync-64x4 start kill memory topics
 #     durability  async-256 e2e-30k e2e-30k-cold e2e-30k-writeback written-async disk sync-1 sync-16 sync-16-128 sync-256 sync-1024
 #                 written-sync (what is put in relation to "disk", "async-256" or "e2e-30k" needs that work in the same run)
-#     messages    transaction pop-ack pop-batch-ack orderly sql-none sql-some timer
+#     messages    transaction pop-ack pop-batch-ack orderly sql-none sql-some sql-told sql-told-cold timer
 #   --kinds LIST  oracle (Java) and crocket (default both)
 #
 # Prints a table with medians of both and of the ratios of the single runs, and writes build/bench.json. Stores are made under CROCKET_BENCH_DIR (default build/bench) and removed.

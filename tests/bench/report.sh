@@ -96,6 +96,12 @@ sql-none|matched|messages|up|||1
 sql-some|rate|messages/s|up|5||1
 sql-some|cpu|CPU s/million|down|||1
 sql-some|matched|messages|up|||1
+sql-told|rate|messages/s|up|||1
+sql-told|cpu|CPU s/million|down|||1
+sql-told|matched|messages|up|||1
+sql-told-cold|rate|messages/s|up|||1
+sql-told-cold|cpu|CPU s/million|down|||1
+sql-told-cold|matched|messages|up|||1
 timer|p50|ms|down|||1000
 timer|p99|ms|down|||1000
 timer|p999|ms|down|||1000

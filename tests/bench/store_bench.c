@@ -121,7 +121,7 @@ static void read_all(struct store *s, int32_t queues)
             store_get(s, q, at, 32, 1 << 20, NULL, NULL, false, &r);
             if (r.status == GET_COLD) {
                 cold++;
-                store_warm(s, q, at, 32, 1 << 20);
+                store_warm(s, q, at, 32, 1 << 20, NULL, NULL);
                 store_get(s, q, at, 32, 1 << 20, NULL, NULL, true, &r);
             }
             n += r.count;

@@ -1,7 +1,7 @@
 # Works of --set messages: the ways of sending and consuming beyond the plain ones. Sourced by bench.sh.
 
 works_messages() {
-    printf '%s\n' transaction pop-ack pop-batch-ack orderly sql-none sql-some timer
+    printf '%s\n' transaction pop-ack pop-batch-ack orderly sql-none sql-some sql-told sql-told-cold timer
 }
 
 # Properties as an application has them; the expressions look at the number and the price.
@@ -54,8 +54,27 @@ work_messages() {
     remove "$dir"
 }
 
+# The expression is known before the messages come, and their queue entries tell which ones it wants.
+work_told() {
+    local kind=$1 dir=$BENCH_WORK/store-$1 expression="price > 998 AND colour = 'green'"
+    use_memory
+    start "$kind" "$dir" enablePropertyFilter=true enableCalcFilterBitMap=true enableConsumeQueueExt=true
+    "$CROCKET" bench produce -n "$NAMESRV" -t BenchTold --connections 1 --inflight 1 --count 100 >/dev/null 2>&1
+    for work in warm sql-told sql-told-cold; do
+        "$CROCKET" bench consume -n "$NAMESRV" -t BenchTold -g "Group$work" --sql "$expression" --connections 4 >/dev/null 2>&1
+    done
+    fill BenchTold "$filtered" --size 1000 --properties "$bench_properties"
+    "$CROCKET" bench consume -n "$NAMESRV" -t BenchTold -g Groupwarm --sql "$expression" --connections 4 >/dev/null 2>&1
+    consume_by "$kind" sql-told BenchTold --sql "$expression"
+    drop_from_memory "$dir"
+    consume_by "$kind" sql-told-cold BenchTold --sql "$expression"
+    end_server "$kind" "$dir"
+    remove "$dir"
+}
+
 run_messages() {
     # shellcheck disable=SC2046
-    wanted_any $(works_messages) && work_messages "$1"
+    wanted_any $(works_messages | grep -v told) && work_messages "$1"
+    wanted_any sql-told sql-told-cold && work_told "$1"
     return 0
 }
