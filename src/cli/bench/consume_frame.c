@@ -20,10 +20,12 @@ void pull_frame_write(struct buf *out, const struct pull_spec *s, int64_t offset
     bench_header_i64(&h, "queueId", s->queue);
     bench_header_i64(&h, "queueOffset", offset);
     bench_header_i64(&h, "subVersion", 0);
-    bench_header_str(&h, "subscription", s->sql ? str_from(s->sql) : STR_LIT("*"));
+    if (s->sql == NULL)
+        bench_header_str(&h, "subscription", STR_LIT("*"));
     bench_header_i64(&h, "suspendTimeoutMillis", s->suspend_ms);
     bench_header_i64(&h, "sysFlag",
-                     SYS_SUBSCRIPTION | (s->suspend_ms > 0 ? SYS_SUSPEND : 0) | (commit < 0 ? 0 : SYS_COMMIT));
+                     (s->sql ? 0 : SYS_SUBSCRIPTION) | (s->suspend_ms > 0 ? SYS_SUSPEND : 0) |
+                         (commit < 0 ? 0 : SYS_COMMIT));
     bench_header_str(&h, "topic", str_from(s->topic));
     bench_header_end(&h, 0, slot);
     bench_frame_finish(out, at);

@@ -13,7 +13,7 @@ struct pull_spec {
     const char *group, *topic, *broker_name;
     int queue;
     int64_t max_messages, max_bytes, suspend_ms;
-    const char *sql; /* filter, or NULL: all messages */
+    const char *sql; /* filter, which a heartbeat has told; or NULL: all messages */
     bool binary;
 };
 

@@ -1,10 +1,11 @@
 #include "cli/bench/consumer_int.h"
 
-#include "admin/tool.h"
+#include "base/json.h"
 #include "message/message.h"
 #include "os/clock.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -14,15 +15,51 @@ enum { MAX_EVENTS = 64, STEP_MS = 20, SUSPEND_MS = 15000, POP_SUSPEND_MS = 1000,
 /* ---- making --------------------------------------------------------------------------------------------------------
  */
 
+/* A filter is told beforehand, as the Java push consumer does; its pulls do not bring it again. */
+static int subscribe(struct consumer *c, const struct bench_broker *b, struct err *err)
+{
+    const struct bench_options *o = c->run->options;
+    struct buf body = {0};
+    struct rem_command answer;
+    struct rem_frame f;
+    struct jw w;
+    char client[80];
+    snprintf(client, sizeof client, "bench@%d#%u", (int)getpid(), (unsigned)(c->counts - c->run->counts));
+    jw_init(&w, &body);
+    jw_begin_object(&w);
+    jw_kstr(&w, "clientID", str_from(client));
+    jw_karray(&w, "consumerDataSet");
+    jw_begin_object(&w);
+    jw_kstr(&w, "groupName", str_from(o->group));
+    jw_kstr(&w, "consumeType", STR_LIT("CONSUME_PASSIVELY"));
+    jw_kstr(&w, "messageModel", STR_LIT("CLUSTERING"));
+    jw_kstr(&w, "consumeFromWhere", STR_LIT("CONSUME_FROM_FIRST_OFFSET"));
+    jw_karray(&w, "subscriptionDataSet");
+    jw_begin_object(&w);
+    jw_kstr(&w, "topic", str_from(o->topic));
+    jw_kstr(&w, "subString", str_from(o->sql));
+    jw_kstr(&w, "expressionType", STR_LIT("SQL92"));
+    jw_ki64(&w, "subVersion", clock_wall_ms());
+    jw_end_object(&w);
+    jw_end_array(&w);
+    jw_end_object(&w);
+    jw_end_array(&w);
+    jw_end_object(&w);
+    sync_begin(c->ask.client, &f, REQ_HEART_BEAT);
+    int r = buf_ok(&body) ? sync_call_ok(c->ask.client, b->address, &f, buf_str(&body), &answer, err)
+                          : err_set(err, ENOMEM, "out of memory");
+    buf_free(&body);
+    return r;
+}
+
 /* Queue number n of all queues of the topic goes to connection n % connections of its broker, which belongs to one
  * worker. */
 static int add_queues(struct consumer *c, unsigned index, unsigned workers, struct err *err)
 {
     const struct bench_options *o = c->run->options;
     const struct bench_route *r = c->run->route;
-    struct tool ask;
     size_t all = 0;
-    int rc = tool_init(&ask, o->namesrv, ASK_MS, err);
+    int rc = tool_init(&c->ask, o->namesrv, ASK_MS, err);
     for (size_t i = 0; i < r->count; i++)
         all += (size_t)r->brokers[i].read_queues;
     c->queues = calloc(all + 1, sizeof *c->queues);
@@ -30,6 +67,8 @@ static int add_queues(struct consumer *c, unsigned index, unsigned workers, stru
         rc = err_set(err, ENOMEM, "out of memory");
     for (size_t i = 0; rc == 0 && i < r->count; i++) {
         const struct bench_broker *b = &r->brokers[i];
+        if (o->sql)
+            rc = subscribe(c, b, err);
         for (int id = 0; rc == 0 && id < b->read_queues; id++) {
             size_t conn = (size_t)id % (size_t)o->connections;
             if (conn % workers != index)
@@ -46,9 +85,9 @@ static int add_queues(struct consumer *c, unsigned index, unsigned workers, stru
                                          .sql = o->sql,
                                          .binary = o->binary};
             q->end = -1;
-            rc = bench_queue_offset(&ask, b, o->topic, id, c->mode == CONSUME_LIVE, &q->offset, err);
+            rc = bench_queue_offset(&c->ask, b, o->topic, id, c->mode == CONSUME_LIVE, &q->offset, err);
             if (rc == 0 && c->mode != CONSUME_LIVE)
-                rc = bench_queue_offset(&ask, b, o->topic, id, true, &q->end, err);
+                rc = bench_queue_offset(&c->ask, b, o->topic, id, true, &q->end, err);
             if (c->mode == CONSUME_POP) {
                 q->end -= q->offset;
                 q->offset = 0;
@@ -60,7 +99,6 @@ static int add_queues(struct consumer *c, unsigned index, unsigned workers, stru
                 rc = bench_conn_open(&q->conn->net, b->address, c->epoll, q->conn, err);
         }
     }
-    tool_free(&ask);
     return rc;
 }
 
@@ -94,6 +132,7 @@ void consumer_free(struct consumer *c)
 {
     if (c == NULL)
         return;
+    tool_free(&c->ask);
     for (size_t i = 0; c->conns && i < c->conn_count; i++)
         bench_conn_close(&c->conns[i].net);
     if (c->epoll >= 0)

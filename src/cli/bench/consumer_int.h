@@ -5,6 +5,7 @@
 #ifndef CROCKET_CLI_BENCH_CONSUMER_INT_H
 #define CROCKET_CLI_BENCH_CONSUMER_INT_H
 
+#include "admin/tool.h"
 #include "cli/bench/conn.h"
 #include "cli/bench/consume_frame.h"
 #include "cli/bench/consumer.h"
@@ -32,6 +33,7 @@ struct consumer_queue {
 struct consumer {
     struct bench_run *run;
     struct bench_counts *counts;
+    struct tool ask; /* questions beforehand; open as long as this, since a subscription ends with its connection */
     enum consumer_mode mode;
     consumer_message_fn fn;
     void *arg;
