@@ -56,7 +56,7 @@ work_messages() {
 
 # The expression is known before the messages come, and their queue entries tell which ones it wants.
 work_told() {
-    local kind=$1 dir=$BENCH_WORK/store-$1 expression="price > 998 AND colour = 'green'"
+    local kind=$1 dir=$BENCH_WORK/store-$1 expression="price > 998 AND colour = 'green'" work
     use_memory
     start "$kind" "$dir" enablePropertyFilter=true enableCalcFilterBitMap=true enableConsumeQueueExt=true
     "$CROCKET" bench produce -n "$NAMESRV" -t BenchTold --connections 1 --inflight 1 --count 100 >/dev/null 2>&1

@@ -5,7 +5,7 @@
  *     struct message_filter f;
  *     message_filter_parse(&f, b, topic, group, expression, type, version, &err)   the request brings its expression,
  * or message_filter_take(&f, b, subscription)                                    the heartbeats' one is used
- *     store_get(..., message_filter_fn, &f, ...)       or, for one message, message_filter_wants(&f, entry, record)
+ *     store_get(..., message_filter_of(&f), &f, ...)       or, for one message, message_filter_wants(&f, entry, record)
  *     message_filter_done(&f);
  *
  * Ownership: the filter holds references that message_filter_done gives back. Threads: any, one at a time.
@@ -45,5 +45,11 @@ enum filter_verdict message_filter_wants(const struct message_filter *f, const s
                                          const struct msg_view *record);
 /* The same as a store_filter_fn; arg: the filter. */
 enum filter_verdict message_filter_fn(void *arg, const struct store_entry *e, const struct msg_view *record);
+
+/* What the store is to be asked with; NULL: everything is wanted. */
+static inline store_filter_fn message_filter_of(const struct message_filter *f)
+{
+    return message_filter_wants_all(f) ? NULL : message_filter_fn;
+}
 
 #endif

@@ -186,9 +186,8 @@ static void skip_to(struct broker *b, struct pop *p, struct pop_queue *pq, int64
 static void read_queue(struct broker *b, struct pop *p, struct cq *q, int64_t start, struct get_result *r)
 {
     uint32_t bytes = (uint32_t)b->store_conf->maxTransferBytesOnMessageInMemory;
-    store_get(b->store, q, start, p->max_count - p->count, bytes,
-              message_filter_wants_all(&p->filter) ? NULL : message_filter_fn, &p->filter, p->cold_tries >= COLD_TRIES,
-              r);
+    store_get(b->store, q, start, p->max_count - p->count, bytes, message_filter_of(&p->filter), &p->filter,
+              p->cold_tries >= COLD_TRIES, r);
 }
 
 static bool is_off(enum get_status s)
@@ -311,7 +310,7 @@ static void read_cold(struct broker_loop *bl, struct pop *p)
     p->cold.loop = bl->loop;
     p->cold.max_count = p->max_count;
     p->cold.max_bytes = (uint32_t)bl->broker->store_conf->maxTransferBytesOnMessageInMemory;
-    p->cold.filter = message_filter_wants_all(&p->filter) ? NULL : message_filter_fn;
+    p->cold.filter = message_filter_of(&p->filter);
     p->cold.filter_arg = &p->filter;
     p->cold.filtered = p->filter.data != NULL;
     p->cold.warmed = warmed;

@@ -216,7 +216,7 @@ static void read_cold(struct broker_loop *bl, struct pull *p)
         .offset = p->offset,
         .max_count = p->max_count,
         .max_bytes = p->max_bytes,
-        .filter = message_filter_wants_all(&p->filter) ? NULL : message_filter_fn,
+        .filter = message_filter_of(&p->filter),
         .filter_arg = &p->filter,
         .filtered = p->filter.data != NULL,
         .warmed = warmed,
@@ -229,9 +229,8 @@ static void read_cold(struct broker_loop *bl, struct pull *p)
 static int64_t read_now(struct broker_loop *bl, struct pull *p)
 {
     struct get_result r;
-    store_get(bl->broker->store, p->queue, p->offset, p->max_count, p->max_bytes,
-              message_filter_wants_all(&p->filter) ? NULL : message_filter_fn, &p->filter, p->cold_tries >= COLD_TRIES,
-              &r);
+    store_get(bl->broker->store, p->queue, p->offset, p->max_count, p->max_bytes, message_filter_of(&p->filter),
+              &p->filter, p->cold_tries >= COLD_TRIES, &r);
     if (r.status == GET_COLD) {
         store_release(bl->broker->store, &r);
         /* What the filter has refused up to the cold place is behind this pull. */

@@ -112,16 +112,22 @@ static void bits_of_the_round_before_are_dropped(void **state)
     fixture_free(&f);
 }
 
+/* A closed store with 500 messages, whose entries have bits. */
+static void leave_500(struct fixture *f)
+{
+    fixture_make(f);
+    open_with(f);
+    teller.bits = STORE_FILTER_KNOWN | 3;
+    for (int64_t i = 0; i < 500; i++)
+        fixture_put(f, "T", 0, i, NULL);
+    fixture_close(f);
+}
+
 /* Nothing can show that bits from a disk are still what they were: they do not count, the codes do. */
 static void bits_end_with_the_process(void **state)
 {
     struct fixture f;
-    fixture_make(&f);
-    open_with(&f);
-    teller.bits = STORE_FILTER_KNOWN | 3;
-    for (int64_t i = 0; i < 500; i++)
-        fixture_put(&f, "T", 0, i, NULL);
-    fixture_close(&f);
+    leave_500(&f);
     open_with(&f);
     struct cq *q = queue_of(&f, "T");
     teller.bits = STORE_FILTER_KNOWN | 8;
@@ -150,12 +156,7 @@ static void the_check_finds_nothing_wrong(void **state)
     struct store_report report;
     struct err err;
     int found = 0;
-    fixture_make(&f);
-    open_with(&f);
-    teller.bits = STORE_FILTER_KNOWN | 3;
-    for (int64_t i = 0; i < 500; i++)
-        fixture_put(&f, "T", 0, i, NULL);
-    fixture_close(&f);
+    leave_500(&f);
     struct store_check_options o = {.dir = f.dir.path,
                                     .index_slots = f.conf.maxHashSlotNum,
                                     .index_entries = f.conf.maxIndexNum,
