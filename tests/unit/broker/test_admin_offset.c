@@ -2,6 +2,7 @@
 #include "unit/broker/broker_fixture.h"
 
 #include "os/clock.h"
+#include "unit/patience.h"
 
 static struct fixture f;
 static struct client *c;
@@ -218,7 +219,7 @@ static void test_clone_and_correction(void **state)
 static void await_index(struct fixture *fx)
 {
     struct store_stats st;
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < PATIENCE_MS / 10; i++) {
         store_stats(fx->b->store, &st);
         if (st.dispatched >= st.log_max)
             return;

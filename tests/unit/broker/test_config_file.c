@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "os/clock.h"
+#include "unit/patience.h"
 #include "unit/store/tmpdir.h"
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -133,9 +134,7 @@ static int counted(void *arg, struct err *e)
 
 static bool wait_for(int n)
 {
-    int64_t until = clock_mono_ms() + 5000;
-    while (atomic_load(&saves) < n && clock_mono_ms() < until)
-        usleep(1000);
+    AWAIT(atomic_load(&saves) >= n);
     return atomic_load(&saves) >= n;
 }
 

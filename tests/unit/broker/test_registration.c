@@ -6,6 +6,7 @@
 #include "os/clock.h"
 #include "remoting/body/topic_config_register.h"
 #include "remoting/headers_namesrv.h"
+#include "unit/patience.h"
 #include <pthread.h>
 
 struct namesrv_double {
@@ -126,9 +127,7 @@ static int registrations(void)
 
 #define WAIT_UNTIL(condition)                                                                                          \
     do {                                                                                                               \
-        int64_t until_ = clock_mono_ms() + 8000;                                                                       \
-        while (!(condition) && clock_mono_ms() < until_)                                                               \
-            usleep(1000);                                                                                              \
+        AWAIT(condition);                                                                                              \
         if (!(condition))                                                                                              \
             fail_msg("never: %s", #condition);                                                                         \
     } while (0)

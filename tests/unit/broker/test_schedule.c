@@ -3,6 +3,7 @@
 
 #include "broker/schedule/schedule_int.h"
 #include "os/clock.h"
+#include "unit/patience.h"
 
 static struct fixture f;
 static struct client *c;
@@ -47,7 +48,7 @@ static int64_t wait_for(const char *topic, int64_t n)
 {
     int64_t begin = clock_mono_ms();
     while (count(topic) < n) {
-        if (clock_mono_ms() - begin > 10000)
+        if (clock_mono_ms() - begin > PATIENCE_MS)
             return -1;
         usleep(500);
     }

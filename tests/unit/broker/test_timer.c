@@ -4,6 +4,7 @@
 #include "base/base64.h"
 #include "broker/timer/timer.h"
 #include "os/clock.h"
+#include "unit/patience.h"
 
 #define WHEEL "rmq_sys_wheel_timer"
 
@@ -49,7 +50,7 @@ static void wait_for(const char *topic, int64_t n)
 {
     int64_t begin = clock_mono_ms();
     while (count(topic) < n) {
-        if (clock_mono_ms() - begin > 20000)
+        if (clock_mono_ms() - begin > PATIENCE_MS)
             fail_msg("%s has %lld messages instead of %lld", topic, (long long)count(topic), (long long)n);
         usleep(500);
     }
@@ -373,7 +374,7 @@ static void test_what_operators_see(void **state)
     make_topic(c, "T", "1");
     for (int i = 0; i < 3; i++)
         send_message(c, "T", "0", "TIMER_DELAY_SEC\0013600\2", "x");
-    int64_t until = clock_mono_ms() + 20000;
+    int64_t until = clock_mono_ms() + PATIENCE_MS;
     do
         assert_int_equal(ASK_PLAIN(c, REQ_GET_TIMER_METRICS), RESP_SUCCESS);
     while (json_i64(json_get(json_get(c->json, "timingCount"), "T"), "count", 0) < 3 && clock_mono_ms() < until);

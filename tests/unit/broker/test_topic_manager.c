@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "unit/patience.h"
 #include "unit/store/tmpdir.h"
 #include <pthread.h>
 #include <unistd.h>
@@ -326,8 +327,7 @@ static void test_saved_in_the_background(void **state)
     char path[400];
     snprintf(path, sizeof path, "%s/topics.json", dir.path);
     put("A", 4);
-    for (int i = 0; i < 5000 && !fs_exists(fs_real(), path); i++)
-        usleep(1000);
+    AWAIT(fs_exists(fs_real(), path));
     assert_true(fs_exists(fs_real(), path));
 }
 

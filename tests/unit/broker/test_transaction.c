@@ -3,12 +3,13 @@
 
 #include "broker/transaction/transaction_int.h"
 #include "os/clock.h"
+#include "unit/patience.h"
 
 static struct fixture f;
 static struct client *c;
 static struct buf record;
 
-enum { PATIENCE_MS = 20000, COMMIT = 8, ROLLBACK = 12 };
+enum { COMMIT = 8, ROLLBACK = 12 };
 
 static int start(const char *op_interval_ms)
 {

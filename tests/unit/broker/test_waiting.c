@@ -3,8 +3,9 @@
 
 #include "os/clock.h"
 #include "os/fs.h"
+#include "unit/patience.h"
 
-enum { MESSAGES = 60, BODY = 1000, WAIT_MS = 20000 };
+enum { MESSAGES = 60, BODY = 1000 };
 
 static struct fixture f;
 static struct client *c;
@@ -36,10 +37,8 @@ static int setup(void **state)
     assert_int_equal(fs_remove_tree(fs_real(), path), 0);
     fixture_run(&f);
     c = client_new(&f);
-    int64_t end = clock_mono_ms() + WAIT_MS;
     struct cq *q = topic_queue(f.b->topics, topic_find(f.b->topics, STR_LIT("T")), 0);
-    while (cq_max(q) == 0 && clock_mono_ms() < end)
-        usleep(1000);
+    AWAIT(cq_max(q) > 0);
     assert_true(cq_max(q) > 0 && cq_max(q) < MESSAGES);
     return 0;
 }
@@ -96,9 +95,7 @@ static void let_it_go_on(void)
 
 static void await_end(void)
 {
-    int64_t end = clock_mono_ms() + WAIT_MS;
-    while (atomic_load(&f.b->waits) && clock_mono_ms() < end)
-        usleep(1000);
+    AWAIT(!atomic_load(&f.b->waits));
     assert_false(atomic_load(&f.b->waits));
 }
 
@@ -173,9 +170,7 @@ static void it_ends_by_itself(void **state)
     expect_field(c, "offset", "61");
     /* The delayed message of before: its time came while nobody looked. */
     struct cq *q = topic_queue(f.b->topics, topic_find(f.b->topics, STR_LIT("Delayed")), 0);
-    int64_t end = clock_mono_ms() + WAIT_MS;
-    while (cq_max(q) == 0 && clock_mono_ms() < end)
-        usleep(1000);
+    AWAIT(cq_max(q) > 0);
     usleep(1500000);
     assert_int_equal(cq_max(q), 1);
 }

@@ -3,6 +3,7 @@
 #include "broker/filter/filter_servers.h"
 #include "filtersrv/filtersrv.h"
 #include "unit/broker/broker_fixture.h"
+#include "unit/patience.h"
 
 struct setting {
     struct fixture f;
@@ -280,8 +281,7 @@ static void the_broker_knows_its_filter_servers(void **state)
     struct setting s;
     char names[FILTER_SERVERS_MAX][FILTER_SERVER_NAME];
     setting_start(&s);
-    for (int i = 0; i < 1000 && filter_servers_list(s.f.b->filter_servers, names) == 0; i++)
-        usleep(5000);
+    AWAIT(filter_servers_list(s.f.b->filter_servers, names) > 0);
     assert_int_equal(filter_servers_list(s.f.b->filter_servers, names), 1);
     assert_string_equal(names[0], filtersrv_address(s.server));
     /* One of another kind, over a connection of its own. */
@@ -298,8 +298,7 @@ static void the_broker_knows_its_filter_servers(void **state)
     }
     assert_int_equal(ASK_PLAIN(s.broker, REQ_REGISTER_FILTER_SERVER), RESP_SYSTEM_ERROR);
     client_free(other);
-    for (int i = 0; i < 1000 && filter_servers_list(s.f.b->filter_servers, names) != 1; i++)
-        usleep(5000);
+    AWAIT(filter_servers_list(s.f.b->filter_servers, names) == 1);
     assert_int_equal(filter_servers_list(s.f.b->filter_servers, names), 1);
     assert_true(filter_servers_expire(s.f.b->filter_servers, INT64_MAX));
     assert_int_equal(filter_servers_list(s.f.b->filter_servers, names), 0);

@@ -3,6 +3,7 @@
  * and a start finds everything again.
  */
 #include "cli/cmd.h"
+#include "unit/patience.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,8 +19,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-enum { WAIT_MS = 20000 };
 
 static char dir[] = "/tmp/crocket-tools-XXXXXX";
 static char namesrv[32], broker[32], namesrv_port[16], broker_port[16];
@@ -93,7 +92,7 @@ static void start_server(void)
             _exit(99);
         exit(cmd_server(sizeof argv / sizeof argv[0], argv));
     }
-    for (int i = 0; i < WAIT_MS / 10; i++) {
+    for (int i = 0; i < PATIENCE_MS / 10; i++) {
         if (strstr(file_text("out"), "\nready\n"))
             return;
         assert_int_equal(waitpid(server, NULL, WNOHANG), 0);
@@ -319,7 +318,7 @@ static void messages_are_found_by_id_and_key(void **state)
     assert_non_null(at);
     snprintf(id, sizeof id, "%.32s", at + 9);
     snprintf(line, sizeof line, "admin queryMsgByUniqueKey -t hello -i %s", id);
-    for (int i = 0; i < WAIT_MS / 20; i++) { /* the index follows the log */
+    for (int i = 0; i < PATIENCE_MS / 20; i++) { /* the index follows the log */
         out = run(cmd_admin, line);
         if (exit_code == 0)
             break;
@@ -342,7 +341,7 @@ static void many_topics_are_made_at_once(void **state)
     fclose(f);
     snprintf(line, sizeof line, "admin updateTopicList -b %s -f %s", broker, path);
     has(run(cmd_admin, line), "submit batch of 500");
-    for (int i = 0; i < WAIT_MS / 20 && count(run(cmd_admin, "admin topicList"), "Many") < 500; i++)
+    for (int i = 0; i < PATIENCE_MS / 20 && count(run(cmd_admin, "admin topicList"), "Many") < 500; i++)
         usleep(20000);
     assert_int_equal(count(text, "Many"), 500);
     f = fopen(path, "w");

@@ -14,6 +14,7 @@
 #include "os/clock.h"
 #include "os/fs.h"
 #include "remoting/command.h"
+#include "unit/patience.h"
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,10 +226,10 @@ static inline int ns_route(int fd, struct ns_reply *out, const char *topic)
     return ns_ask(fd, out, REQ_GET_ROUTEINFO_BY_TOPIC, NS_FIELDS("topic", topic));
 }
 
-/* Asks for the route until the answer is `code`, for at most 5 s. */
+/* Asks for the route until the answer is `code`, for a while. */
 static inline void ns_wait_route(int fd, struct ns_reply *out, const char *topic, int code)
 {
-    int64_t end = clock_mono_ms() + 5000;
+    int64_t end = clock_mono_ms() + PATIENCE_MS;
     while (ns_route(fd, out, topic) != code) {
         assert_true(clock_mono_ms() < end);
         usleep(2000);

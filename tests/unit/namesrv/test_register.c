@@ -2,6 +2,7 @@
 #include "ns_fixture.h"
 
 #include "remoting/body/topic_config_register.h"
+#include "unit/patience.h"
 
 static const struct ns_broker master = {"b1", "10.0.0.1:10911", "0", .acting = "true"};
 static const struct ns_broker slave1 = {"b1", "10.0.0.2:10911", "1", .acting = "true"};
@@ -221,7 +222,7 @@ static void acting_master_stands_in_for_a_lost_one(void **state)
     ns_register_topics(s, &r, &slave1, topics, 1);
     ns_register_topics(s, &r, &slave2, topics, 1);
     close(m);
-    int64_t end = clock_mono_ms() + 5000;
+    int64_t end = clock_mono_ms() + PATIENCE_MS;
     do {
         assert_true(clock_mono_ms() < end);
         ns_route(s, &r, "T");

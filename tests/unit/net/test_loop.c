@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "os/clock.h"
+#include "unit/patience.h"
 #include <arpa/inet.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -314,8 +315,7 @@ static void tasks_of_other_threads_all_run(void **state)
         c->count = &count;
         net_loop_post(s.pool.loops[i % 2], &c->task);
     }
-    for (int i = 0; i < 500 && atomic_load(&count) < 100000; i++)
-        usleep(10000);
+    AWAIT(atomic_load(&count) == 100000);
     assert_int_equal(atomic_load(&count), 100000);
     stop(&s);
 }
@@ -373,9 +373,7 @@ static void near_tasks_run_in_the_loop_they_are_for(void **state)
         struct ball b = {.to = {s.pool.loops[from], s.pool.loops[1 - from]}, .left = 10001};
         b.task.fn = ball_arrives;
         net_loop_post_near(b.to[1], &b.task); /* from a thread that is no loop's */
-        int64_t until = clock_mono_ms() + 30000;
-        while (atomic_load(&b.done) == 0 && clock_mono_ms() < until)
-            usleep(1000);
+        AWAIT(atomic_load(&b.done));
         assert_int_equal(atomic_load(&b.done), 1);
         assert_int_equal(atomic_load(&b.wrong), 0);
         assert_int_equal(atomic_load(&b.timers), 1);
