@@ -52,7 +52,7 @@ struct commitlog {
 enum {
     PREWRITE_WINDOW = 32 << 20, /* kept written ahead */
     PREWRITE_CHUNK = 256 << 10, /* between two looks at the appender */
-    PREWRITE_STEP = 1 << 20,    /* between two syncs */
+    PREWRITE_STEP = 4 << 20,    /* between two syncs */
 };
 
 /* Writes zeros ahead of `used`, the append position in seg's file, as far as the window goes. */

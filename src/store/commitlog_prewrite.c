@@ -25,7 +25,8 @@ static int zero_chunk(struct commitlog *log, struct log_segment *seg, int64_t at
     return r;
 }
 
-/* A few chunks and their sync: short, because a sync of the flusher that meets it waits for it. */
+/* Some chunks and their sync. A sync of the flusher that meets it waits for it: the shorter the steps, the shorter each
+ * wait, and the more messages wait. */
 static int prewrite_step(struct commitlog *log, struct log_segment *seg, int64_t at, int64_t to)
 {
     int64_t end = at + PREWRITE_STEP < to ? at + PREWRITE_STEP : to, begun = at;

@@ -90,8 +90,8 @@ rm -rf "$BENCH_WORK"
 mkdir -p "$BENCH_WORK" "$E2E_BUILD/home"
 RESULTS=$BENCH_WORK/results
 : >"$RESULTS"
-keep_awake
-trap 'kill_leftovers; sleep_again; rm -rf "$BENCH_WORK"/store* "$BENCH_WORK"/filler*' EXIT
+calm_guest
+trap 'kill_leftovers; guest_as_before; rm -rf "$BENCH_WORK"/store* "$BENCH_WORK"/filler*' EXIT
 trap 'exit 130' INT TERM HUP
 case " $kinds " in *" oracle "*) build_java ;; esac
 pick_ports

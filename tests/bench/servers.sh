@@ -20,13 +20,23 @@ bench_java() {
 # written: the figures of a server that waits for each message would tell how busy that host is. So idle processors of a guest look for
 # work for a millisecond before they halt, for both servers alike, where the kernel can do that and this may be asked of it.
 HALT_POLL=/sys/module/haltpoll/parameters/guest_halt_poll_ns
-keep_awake() {
-    halt_poll_before=
-    [ -w $HALT_POLL ] || return 0
-    halt_poll_before=$(cat $HALT_POLL)
-    echo 1000000 >$HALT_POLL
+# It also gives its free memory back to its host, in blocks of 2 MiB, and its first touch of each page after that waits for the host: up
+# to 7 % of the processors' time where this was written. So it keeps what it has but for the largest blocks.
+PAGE_REPORTING=/sys/module/page_reporting/parameters/page_reporting_order
+# set_for_now FILE VALUE: writes the value if that may be done, and prints what was there before.
+set_for_now() {
+    [ -w "$1" ] || return 0
+    cat "$1"
+    echo "$2" 2>/dev/null >"$1"
 }
-sleep_again() { [ -z "$halt_poll_before" ] || echo "$halt_poll_before" >$HALT_POLL; }
+calm_guest() {
+    halt_poll_before=$(set_for_now $HALT_POLL 1000000)
+    page_reporting_before=$(set_for_now $PAGE_REPORTING 10)
+}
+guest_as_before() {
+    [ -z "$halt_poll_before" ] || echo "$halt_poll_before" >$HALT_POLL
+    [ -z "$page_reporting_before" ] || echo "$page_reporting_before" >$PAGE_REPORTING
+}
 
 port_is_taken() { ! port_is_free "$1"; }
 

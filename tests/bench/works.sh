@@ -31,6 +31,8 @@ member() {
     esac
 }
 
+p999() { echo "$1" | sed -n 's/.*"latency_us":{[^}]*"p99\.9":\([0-9.]*\).*/\1/p'; }
+
 cpu_said() {
     case $1 in *'"server_cpu_s_per_million"'*) echo " CPU $(member "$1" server_cpu_s_per_million) s/million," ;; esac
 }
@@ -60,7 +62,7 @@ measure() {
     figure "$kind" "$work" rate "$(member "$json" messages_per_second)"
     figure "$kind" "$work" p50 "$(member "$json" latency_us.p50)"
     figure "$kind" "$work" p99 "$(member "$json" latency_us.p99)"
-    figure "$kind" "$work" p999 "$(echo "$json" | sed -n 's/.*"latency_us":{[^}]*"p99\.9":\([0-9.]*\).*/\1/p')"
+    figure "$kind" "$work" p999 "$(p999 "$json")"
     figure "$kind" "$work" max "$(member "$json" latency_us.max)"
     figure "$kind" "$work" cpu "$(member "$json" server_cpu_s_per_million)"
     figure "$kind" "$work" matched "$(member "$json" matched)" # only filters have it
