@@ -85,9 +85,11 @@ void waker_wake(struct waker *w)
 {
     if (__atomic_exchange_n(&w->set, 1, __ATOMIC_ACQ_REL))
         return;
+    /* The waiter is either before its look at the flag or asleep once this lock was had. Signalled behind it, it does
+     * not wake up only to wait for the lock. */
     pthread_mutex_lock(&w->lock);
-    pthread_cond_signal(&w->cond);
     pthread_mutex_unlock(&w->lock);
+    pthread_cond_signal(&w->cond);
 }
 
 void waker_wait(struct waker *w, int64_t timeout_ms)

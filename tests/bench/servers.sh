@@ -21,17 +21,19 @@ bench_java() {
 # work for a millisecond before they halt, for both servers alike, where the kernel can do that and this may be asked of it.
 HALT_POLL=/sys/module/haltpoll/parameters/guest_halt_poll_ns
 # It also gives its free memory back to its host, in blocks of 2 MiB, and its first touch of each page after that waits for the host: up
-# to 7 % of the processors' time where this was written. So it keeps what it has but for the largest blocks.
+# to 7 % of the processors' time where this was written. So only larger blocks go back, which there are none of where that size is allowed.
 PAGE_REPORTING=/sys/module/page_reporting/parameters/page_reporting_order
-# set_for_now FILE VALUE: writes the value if that may be done, and prints what was there before.
+# set_for_now FILE VALUE...: writes the first value that is taken, if that may be done, and prints what was there before.
 set_for_now() {
-    [ -w "$1" ] || return 0
-    cat "$1"
-    echo "$2" 2>/dev/null >"$1"
+    local file=$1 value
+    [ -w "$file" ] || return 0
+    cat "$file"
+    shift
+    for value; do echo "$value" 2>/dev/null >"$file" && return 0; done
 }
 calm_guest() {
     halt_poll_before=$(set_for_now $HALT_POLL 1000000)
-    page_reporting_before=$(set_for_now $PAGE_REPORTING 10)
+    page_reporting_before=$(set_for_now $PAGE_REPORTING 11 10)
 }
 guest_as_before() {
     [ -z "$halt_poll_before" ] || echo "$halt_poll_before" >$HALT_POLL
