@@ -176,10 +176,17 @@ final class OperatorScenarios {
             Received received = new Received();
             DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(unique("from_time"));
             Target.connect(consumer);
+            consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
             consumer.start();
             test.closeLater(consumer::shutdown);
             List<MessageQueue> queues = List.of(queue(topic, 0), queue(topic, 1));
             consumer.assign(queues);
+            // The client pulls at once, and hands out what such a pull brings after a seek, too: so that is awaited first.
+            Received all = new Received();
+            eventually("all messages", () -> {
+                all.addAll(consumer.poll(500));
+                return all.count() >= 2 * bodies.size();
+            });
             for (MessageQueue queue : queues) {
                 // The connection of a client that has just begun can still be replaced by another of its own threads.
                 eventually("the offset of a time", () -> {
