@@ -120,10 +120,16 @@ use_memory() {
     dd "if=$file" of=/dev/null bs=1M skip=$from status=none
 }
 
-# drop_from_memory DIR: the next reader of a store's files gets them from the disk.
+# drop_pages: takes the files that are named on standard input out of memory; their next reader gets them from the disk.
+drop_pages() {
+    local file
+    while read -r file; do dd "if=$file" iflag=nocache count=0 status=none; done
+}
+
+# drop_from_memory DIR: the same for all of a store's files.
 drop_from_memory() {
     sync
-    find "$1" -type f | while read -r file; do dd "if=$file" iflag=nocache count=0 status=none; done
+    find "$1" -type f | drop_pages
 }
 
 end_server() { server_stop "$1" "$2" || say "$(kind_name "$1") did not end well"; }

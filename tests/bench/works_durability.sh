@@ -57,11 +57,7 @@ store_cold() {
     # append would read from the disk first.
     find "$dir/commitlog" "$dir/consumequeue/BenchCold" -type f | grep -v "/$(ls -t "$dir/commitlog" | head -n 1)\$" |
         sort >"$BENCH_WORK/cold-files"
-    drop_cold
-}
-
-drop_cold() {
-    while read -r file; do dd "if=$file" iflag=nocache count=0 status=none 2>/dev/null; done <"$BENCH_WORK/cold-files"
+    drop_pages <"$BENCH_WORK/cold-files" 2>/dev/null
 }
 
 # read_cold: 16 consumers go through old messages, again and again, until this process is killed. Elsewhere they have machines of their
@@ -71,7 +67,7 @@ read_cold() {
         nice -n 19 "$CROCKET" bench consume -n "$NAMESRV" -t BenchCold --connections 16 --duration 600 >/dev/null 2>&1 &
         echo $! >"$BENCH_WORK/cold-pid"
         wait $! || sleep 0.2
-        drop_cold
+        drop_pages <"$BENCH_WORK/cold-files" 2>/dev/null
     done
 }
 
