@@ -294,6 +294,7 @@ int clog_sync(struct commitlog *log, int64_t target)
     int earlier = __atomic_load_n(&log->sync_error, __ATOMIC_ACQUIRE);
     if (earlier)
         return earlier;
+    __atomic_store_n(&log->sync_bytes, target - from, __ATOMIC_RELAXED);
     while (from < target) {
         struct log_segment *seg;
         int r = clog_pin_open(log, from, &seg);

@@ -36,7 +36,8 @@ struct commitlog {
     int prepare_error;        /* atomic: why there is no next segment */
 
     bool prewrite;
-    int sync_error; /* atomic: a sync outside the flusher failed; the flusher reports it */
+    int64_t sync_bytes; /* atomic: what the flusher's last sync was for */
+    int sync_error;     /* atomic: a sync outside the flusher failed; the flusher reports it */
     /* Appender and prewriter keep out of each other's way without a lock: each says first what it is about to write,
      * then looks at the other's word. Log offsets, atomic. */
     int64_t append_to; /* the append now running, or the last one, ends here */
@@ -53,6 +54,7 @@ enum {
     PREWRITE_WINDOW = 32 << 20, /* kept written ahead */
     PREWRITE_CHUNK = 256 << 10, /* between two looks at the appender */
     PREWRITE_STEP = 4 << 20,    /* between two syncs */
+    PREWRITE_APART = 2 << 10,   /* a sync of more bytes is to meet less than a step */
 };
 
 /* Writes zeros ahead of `used`, the append position in seg's file, as far as the window goes. */
