@@ -2,7 +2,10 @@
 #include "store/commitlog_int.h"
 #include "unit/store/store_fixture.h"
 
+#include <errno.h>
 #include <stdatomic.h>
+
+#include "unit/patience.h"
 
 enum { SEGMENT = 4 << 20, BIG_SEGMENT = 128 << 20, PIECE_MAX = 60000 };
 
@@ -27,7 +30,9 @@ static void append(struct commitlog *log, size_t n)
 {
     static uint8_t piece[PIECE_MAX];
     if ((int64_t)n > clog_room(log)) {
-        assert_int_equal(clog_ensure_next(log), 0);
+        int r;
+        AWAIT((r = clog_ensure_next(log)) != -ETIMEDOUT);
+        assert_int_equal(r, 0);
         assert_int_equal(clog_append(log, NULL, 0, true), 0);
     }
     fill(piece, n, clog_max(log));
@@ -92,6 +97,11 @@ static void prepare(void *arg)
         assert_int_equal(clog_prepare(log), 0);
 }
 
+/* The preparer goes round and round as it is. */
+static void need_nothing(void *arg)
+{
+}
+
 static void what_is_appended_stays(void **state)
 {
     struct tmpdir dir;
@@ -101,6 +111,8 @@ static void what_is_appended_stays(void **state)
     size_t sizes[4000];
     tmpdir_make(&dir);
     struct commitlog *log = open_log(&dir, SEGMENT);
+    /* Without it an append that lacks the next segment would make it itself, beside the preparer. */
+    clog_on_need(log, need_nothing, NULL);
     atomic_store(&done, false);
     assert_int_equal(thread_start(&flusher, "flush", flush, log), 0);
     assert_int_equal(thread_start(&preparer, "prepare", prepare, log), 0);
